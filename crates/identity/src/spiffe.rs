@@ -1,0 +1,110 @@
+//! SPIFFE identifiers (SPIFFE-ID 1.0 section 2): `spiffe://<trust domain>/gateway` and
+//! `spiffe://<trust domain>/node-agent/<node>`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// A trust domain: lower-case letters, digits, `-`, `.` and `_`, at most 255 octets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrustDomain(Arc<str>);
+
+/// Why text is not a trust domain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is not a trust domain: lower-case letters, digits, '-', '.', '_', 1 to 255 of them (for example cluster-b.example.com)"
+)]
+pub struct TrustDomainError {
+    /// The text.
+    pub text: String,
+}
+
+impl TrustDomain {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TrustDomain {
+    type Err = TrustDomainError;
+
+    fn from_str(text: &str) -> Result<Self, TrustDomainError> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
+        match (1..=255).contains(&text.len()) && text.bytes().all(allowed) {
+            true => Ok(Self(text.into())),
+            false => Err(TrustDomainError { text: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for TrustDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a workload is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A gateway of the trust domain.
+    Gateway,
+    /// The node-agent of the named node.
+    NodeAgent(Arc<str>),
+}
+
+/// A SPIFFE identifier of one of our roles.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SpiffeId {
+    /// Whose authority vouches.
+    pub trust_domain: TrustDomain,
+    /// What it vouches for.
+    pub role: Role,
+}
+
+/// Why a URI is not an identity of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{uri:?} is not a Strait identity: spiffe://<trust domain>/gateway or spiffe://<trust domain>/node-agent/<node>"
+)]
+pub struct SpiffeIdError {
+    /// The URI.
+    pub uri: String,
+}
+
+impl FromStr for SpiffeId {
+    type Err = SpiffeIdError;
+
+    fn from_str(uri: &str) -> Result<Self, SpiffeIdError> {
+        let error = || SpiffeIdError { uri: uri.to_owned() };
+        let (domain, path) = uri.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')).ok_or_else(error)?;
+        let trust_domain = domain.parse().map_err(|_| error())?;
+        let node_char = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        let role = match path.strip_prefix("node-agent/") {
+            Some(node) if !node.is_empty() && node.bytes().all(node_char) && node != "." && node != ".." => {
+                Role::NodeAgent(node.into())
+            }
+            None if path == "gateway" => Role::Gateway,
+            _ => return Err(error()),
+        };
+        Ok(Self { trust_domain, role })
+    }
+}
+
+impl fmt::Display for SpiffeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.role {
+            Role::Gateway => write!(f, "spiffe://{}/gateway", self.trust_domain),
+            Role::NodeAgent(node) => write!(f, "spiffe://{}/node-agent/{node}", self.trust_domain),
+        }
+    }
+}
+
+/// Who stands at the other end of a connection whose handshake has been verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The identifier from the certificate's URI SAN.
+    pub id: SpiffeId,
+    /// When the certificate ends, seconds since 1970-01-01 UTC.
+    pub not_after: i64,
+}

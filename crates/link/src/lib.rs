@@ -1,0 +1,17 @@
+//! Exchanges with the outside: ordinary upstreams, and links to the gateways of peers.
+//!
+//! Both are [`strait_resolve::Source`]s. A stream link (TCP, DNS over TLS, gRPC) is one long-lived
+//! connection, pipelined, answered out of order, written in batches. Who may be trusted is
+//! `strait-identity`'s to say; which names go where is the route table's.
+
+mod endpoint;
+mod metrics;
+mod peer;
+mod status;
+mod upstream;
+
+pub use endpoint::{EndpointUrl, EndpointUrlError, Scheme};
+pub use metrics::LinkMetrics;
+pub use peer::{HealthSettings, Peer, PeerSettings};
+pub use status::{EndpointStatus, PeerStatus, State};
+pub use upstream::{UpstreamGroup, UpstreamServer, UpstreamServerError, UpstreamServers, UpstreamSettings};

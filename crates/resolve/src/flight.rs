@@ -1,0 +1,1 @@
+//! Single flight: equal questions in flight share one exchange.

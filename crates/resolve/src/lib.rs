@@ -1,0 +1,25 @@
+//! The road of a query: refuse cheaply, answer cache, route, source, check, map, store, reply.
+//!
+//! [`Resolver`] names the stages in order; each stage is a module. Listeners (`serve`) feed it
+//! through [`Respond`]; sources behind a network (`link`) plug in through [`Source`]. No sockets here.
+
+mod admission;
+mod cache;
+mod flight;
+mod follow;
+mod metrics;
+mod origin;
+mod query_log;
+mod resolver;
+mod route;
+mod source;
+pub mod zone;
+
+pub use admission::{AccessList, Admission, Admit, IpNet, IpNetError};
+pub use cache::{AnswerCache, CacheSettings};
+pub use metrics::ResolveMetrics;
+pub use origin::{Origin, Transport};
+pub use query_log::{QueryLog, QueryLogEntry, QueryLogFilter};
+pub use resolver::{Now, Resolver, ResolverSettings, Respond};
+pub use route::{Route, RouteTable};
+pub use source::{Ask, BoxFuture, Source, SourceError};

@@ -1,0 +1,73 @@
+//! What a route leads to: something that can answer.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use strait_wire::{Answer, ClusterPath, Ede, Question, Rcode};
+
+/// A boxed future that can move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A question on its way to a source: what of the query matters beyond the question itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The question, its name in lower case.
+    pub question: Question,
+    /// DNSSEC records wanted.
+    pub dnssec_ok: bool,
+    /// Checking disabled.
+    pub checking_disabled: bool,
+    /// The clusters passed so far.
+    pub path: ClusterPath,
+}
+
+/// Something that answers questions for a zone.
+pub trait Source: Send + Sync {
+    /// Answers, within a time the source bounds itself.
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>>;
+}
+
+/// Why a source gave no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SourceError {
+    /// Nothing could be reached, or nothing answered in time.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Something answered, but with nothing usable.
+    #[error("{0}")]
+    BadAnswer(String),
+    /// Too many questions are outstanding.
+    #[error("{0}")]
+    Overloaded(String),
+    /// The source knows nothing yet.
+    #[error("{0}")]
+    NotReady(String),
+    /// The question has been here before, or may not go on.
+    #[error("{0}")]
+    Loop(String),
+    /// The answer cannot be given under the name asked for.
+    #[error("{0}")]
+    Unmappable(String),
+}
+
+impl SourceError {
+    /// The rcode a client gets.
+    pub fn rcode(&self) -> Rcode {
+        match self {
+            Self::Loop(_) => Rcode::REFUSED,
+            _ => Rcode::SERVFAIL,
+        }
+    }
+
+    /// The extended error a client gets.
+    pub fn ede(&self) -> Ede {
+        let code = match self {
+            Self::Unreachable(_) => Ede::NO_REACHABLE_AUTHORITY,
+            Self::BadAnswer(_) | Self::Unmappable(_) => Ede::INVALID_DATA,
+            Self::Overloaded(_) => Ede::OTHER,
+            Self::NotReady(_) => Ede::NOT_READY,
+            Self::Loop(_) => Ede::PROHIBITED,
+        };
+        Ede::new(code, self.to_string())
+    }
+}

@@ -1,0 +1,199 @@
+//! Record data with its names found: decompressed on the way in, compressed only where allowed.
+
+use crate::message::{Reader, WireError};
+use crate::{Name, NameError, RecordType};
+
+/// The data of one record, uncompressed, and where the names in it lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rdata {
+    bytes: Vec<u8>,
+    names: Vec<(u16, u16)>,
+}
+
+/// How the data of a type is laid out, as far as names are concerned.
+#[derive(Clone, Copy)]
+enum Field {
+    /// So many octets.
+    Octets(usize),
+    /// A character string with its length octet.
+    Text,
+    /// A domain name.
+    Name,
+}
+
+use Field::{Name as N, Octets as O, Text as T};
+
+/// The fields up to the last name; what follows is opaque.
+const fn layout(rtype: RecordType) -> &'static [Field] {
+    match rtype {
+        RecordType::NS
+        | RecordType::MD
+        | RecordType::MF
+        | RecordType::CNAME
+        | RecordType::MB
+        | RecordType::MG
+        | RecordType::MR
+        | RecordType::PTR
+        | RecordType::DNAME
+        | RecordType::NXT
+        | RecordType::NSEC => &[N],
+        RecordType::SOA | RecordType::MINFO | RecordType::RP => &[N, N],
+        RecordType::MX | RecordType::AFSDB | RecordType::RT | RecordType::KX => &[O(2), N],
+        RecordType::SVCB | RecordType::HTTPS => &[O(2), N],
+        RecordType::PX => &[O(2), N, N],
+        RecordType::SRV => &[O(6), N],
+        RecordType::NAPTR => &[O(4), T, T, T, N],
+        RecordType::SIG | RecordType::RRSIG => &[O(18), N],
+        _ => &[],
+    }
+}
+
+/// Whether names in the data of that type may be compressed when sent (RFC 3597 4: the types of RFC 1035).
+const fn may_compress(rtype: RecordType) -> bool {
+    matches!(
+        rtype,
+        RecordType::NS
+            | RecordType::MD
+            | RecordType::MF
+            | RecordType::CNAME
+            | RecordType::SOA
+            | RecordType::MB
+            | RecordType::MG
+            | RecordType::MR
+            | RecordType::PTR
+            | RecordType::MINFO
+            | RecordType::MX
+    )
+}
+
+/// What must follow the last name for types whose length is fixed; none where anything may.
+const fn fixed_tail(rtype: RecordType) -> Option<usize> {
+    match rtype {
+        RecordType::SOA => Some(20),
+        _ if may_compress(rtype) => Some(0),
+        RecordType::SRV
+        | RecordType::DNAME
+        | RecordType::NAPTR
+        | RecordType::KX
+        | RecordType::RP
+        | RecordType::AFSDB => Some(0),
+        _ => None,
+    }
+}
+
+impl Rdata {
+    /// Data without names, or of a type whose names we do not know (RFC 3597: opaque).
+    pub fn opaque(bytes: Vec<u8>) -> Self {
+        Self { bytes, names: Vec::new() }
+    }
+
+    /// The data of a record that is one name: CNAME, NS, PTR, DNAME.
+    pub fn name(name: &Name) -> Self {
+        Self { bytes: name.as_wire().to_vec(), names: vec![(0, name.as_wire().len() as u16)] }
+    }
+
+    /// The data of an SRV record (RFC 2782).
+    pub fn srv(priority: u16, weight: u16, port: u16, target: &Name) -> Self {
+        let head = [priority.to_be_bytes(), weight.to_be_bytes(), port.to_be_bytes()].concat();
+        let names = vec![(6, target.as_wire().len() as u16)];
+        Self { bytes: [&head, target.as_wire()].concat(), names }
+    }
+
+    /// The data of an SOA record (RFC 1035 3.3.13); `timers`: serial, refresh, retry, expire, minimum.
+    pub fn soa(mname: &Name, rname: &Name, timers: [u32; 5]) -> Self {
+        let (m, r) = (mname.as_wire(), rname.as_wire());
+        let mut bytes = [m, r].concat();
+        for timer in timers {
+            bytes.extend_from_slice(&timer.to_be_bytes());
+        }
+        Self { bytes, names: vec![(0, m.len() as u16), (m.len() as u16, r.len() as u16)] }
+    }
+
+    /// The data of a record of `rtype` that `bytes` hold uncompressed.
+    pub fn parse(rtype: RecordType, bytes: &[u8]) -> Result<Self, WireError> {
+        Self::read(&mut Reader::new(bytes), rtype, bytes.len())
+    }
+
+    /// Reads `len` octets of data at the reader's place, following pointers into the message.
+    pub(crate) fn read(reader: &mut Reader<'_>, rtype: RecordType, len: usize) -> Result<Self, WireError> {
+        let end = reader.position() + len;
+        let mut data = Self { bytes: Vec::with_capacity(len), names: Vec::new() };
+        for field in layout(rtype) {
+            match field {
+                O(count) => data.bytes.extend_from_slice(reader.take(*count)?),
+                T => {
+                    let text = usize::from(reader.peek()?);
+                    data.bytes.extend_from_slice(reader.take(1 + text)?);
+                }
+                N => {
+                    let name = reader.name()?;
+                    data.names.push((data.bytes.len() as u16, name.as_wire().len() as u16));
+                    data.bytes.extend_from_slice(name.as_wire());
+                }
+            }
+        }
+        let tail = end.checked_sub(reader.position()).ok_or(WireError::BadRdata)?;
+        let fixed = match rtype {
+            RecordType::A => Some(4),
+            RecordType::AAAA => Some(16),
+            _ => fixed_tail(rtype),
+        };
+        if fixed.is_some_and(|fixed| fixed != tail) {
+            return Err(WireError::BadRdata);
+        }
+        data.bytes.extend_from_slice(reader.take(tail)?);
+        Ok(data)
+    }
+
+    /// The octets, uncompressed.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The names in the data, in order.
+    pub fn names(&self) -> impl Iterator<Item = Name> {
+        self.names.iter().map(|&(at, len)| {
+            // Built from names only.
+            Name::from_wire(&self.bytes[usize::from(at)..usize::from(at + len)]).unwrap_or_else(|_| Name::root())
+        })
+    }
+
+    /// The same data with every name put through `map`.
+    pub fn map_names<E: From<NameError>>(&self, mut map: impl FnMut(&Name) -> Result<Name, E>) -> Result<Self, E> {
+        let mut mapped =
+            Self { bytes: Vec::with_capacity(self.bytes.len()), names: Vec::with_capacity(self.names.len()) };
+        let mut copied = 0;
+        for (&(at, len), name) in self.names.iter().zip(self.names()) {
+            let at = usize::from(at);
+            mapped.bytes.extend_from_slice(&self.bytes[copied..at]);
+            let name = map(&name)?;
+            mapped.names.push((mapped.bytes.len() as u16, name.as_wire().len() as u16));
+            mapped.bytes.extend_from_slice(name.as_wire());
+            copied = at + usize::from(len);
+        }
+        mapped.bytes.extend_from_slice(&self.bytes[copied..]);
+        Ok(mapped)
+    }
+
+    /// The parts of the data as they are sent: octets, and names with whether they may be compressed.
+    pub(crate) fn parts(&self, rtype: RecordType) -> impl Iterator<Item = RdataPart<'_>> {
+        let mut parts = Vec::with_capacity(self.names.len() * 2 + 1);
+        let mut at = 0;
+        if may_compress(rtype) {
+            for &(start, len) in &self.names {
+                let (start, end) = (usize::from(start), usize::from(start + len));
+                parts.push(RdataPart::Octets(&self.bytes[at..start]));
+                parts.push(RdataPart::Name(&self.bytes[start..end]));
+                at = end;
+            }
+        }
+        parts.push(RdataPart::Octets(&self.bytes[at..]));
+        parts.into_iter()
+    }
+}
+
+/// A piece of record data.
+pub(crate) enum RdataPart<'a> {
+    Octets(&'a [u8]),
+    Name(&'a [u8]),
+}
