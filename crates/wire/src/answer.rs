@@ -37,6 +37,7 @@ pub struct Answer {
     ttl: u32,
     question_len: u16,
     ede: Option<Ede>,
+    dangling_alias: Option<Name>,
 }
 
 /// Why a response is not an answer to the question that was asked.
@@ -84,7 +85,7 @@ impl Answer {
     /// An answer from a message of our own making. The OPT record is left out but for its EDE.
     pub fn new(message: &Message) -> Result<Self, WireError> {
         let question = message.questions.first().ok_or(WireError::Truncated)?;
-        let kind = kind_of(message, question);
+        let (kind, dangling_alias) = kind_of(message, question);
         let ttl = ttl_of(message, kind);
         let plain = Message { id: 0, edns: None, ..message.clone() };
         let bytes = plain.to_wire()?;
@@ -98,6 +99,7 @@ impl Answer {
             ttl,
             question_len,
             ede: message.edns.as_ref().and_then(crate::Edns::ede),
+            dangling_alias,
         })
     }
 
@@ -118,6 +120,7 @@ impl Answer {
             ttl: 0,
             question_len: len,
             ede,
+            dangling_alias: None,
         }
     }
 
@@ -164,6 +167,25 @@ impl Answer {
         self.ede.as_ref()
     }
 
+    /// Where its last alias leads, when it says nothing about the name there: neither records of the type
+    /// asked for nor that there are none.
+    pub fn dangling_alias(&self) -> Option<&Name> {
+        self.dangling_alias.as_ref()
+    }
+
+    /// The same answer with every TTL, and that of the whole, raised to `min` and lowered to `max`.
+    #[must_use]
+    pub fn clamp_ttls(&self, min: u32, max: u32) -> Self {
+        let clamp = |ttl: u32| ttl.max(min).min(max);
+        let mut bytes = self.bytes.to_vec();
+        for &at in &self.ttls {
+            let at = usize::from(at);
+            let ttl = u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+            bytes[at..at + 4].copy_from_slice(&clamp(ttl).to_be_bytes());
+        }
+        Self { bytes: bytes.into(), ttl: clamp(self.ttl), ..self.clone() }
+    }
+
     /// Whether the source is authoritative for it.
     pub fn is_authoritative(&self) -> bool {
         self.flags().has(Flags::AA)
@@ -176,7 +198,9 @@ impl Answer {
 
     /// The octets it holds, for the cache's budget.
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.bytes.len() + self.ttls.len() * 2 + self.ede.as_ref().map_or(0, |e| e.text.len())
+        let alias = self.dangling_alias.as_ref().map_or(0, |name| name.as_wire().len());
+        let ede = self.ede.as_ref().map_or(0, |e| e.text.len());
+        size_of::<Self>() + self.bytes.len() + self.ttls.len() * 2 + ede + alias
     }
 
     /// The answer decoded.
@@ -202,7 +226,7 @@ impl Answer {
     ) {
         debug_assert_eq!(query.question_wire().len(), usize::from(self.question_len));
         let start = out.len();
-        let opt_len = opt_room(query, limits, ede.or(self.ede.as_ref()));
+        let opt_len = opt_room(query, limits, ede.into_iter().chain(&self.ede));
         let fits = self.bytes.len() + opt_len <= limits.max_len;
         let records_from = Header::LEN + usize::from(self.question_len);
         let kept = if fits { self.bytes.len() } else { records_from };
@@ -249,7 +273,7 @@ impl Answer {
         out: &mut Vec<u8>,
     ) {
         let opt = write_opt_head(out, UDP_PAYLOAD, rcode_high(self.rcode), dnssec_ok);
-        if let Some(ede) = ede.or(self.ede.as_ref()) {
+        for ede in ede.into_iter().chain(&self.ede) {
             ede.write(out);
         }
         if let Some(timeout) = limits.keepalive.filter(|_| query.option(option::TCP_KEEPALIVE).is_some()) {
@@ -265,25 +289,28 @@ impl Answer {
 }
 
 /// The octets the OPT record of a reply takes, without padding.
-fn opt_room(query: &QueryView<'_>, limits: ReplyLimits, ede: Option<&Ede>) -> usize {
+fn opt_room<'a>(query: &QueryView<'_>, limits: ReplyLimits, edes: impl Iterator<Item = &'a Ede>) -> usize {
     if query.edns().is_none() {
         return 0;
     }
-    11 + ede.map_or(0, |e| 6 + e.text.len().min(Ede::MAX_TEXT)) + limits.keepalive.map_or(0, |_| 6)
+    let edes: usize = edes.map(|ede| 6 + ede.text.len().min(Ede::MAX_TEXT)).sum();
+    11 + edes + limits.keepalive.map_or(0, |_| 6)
 }
 
-fn kind_of(message: &Message, question: &Question) -> AnswerKind {
+/// What the message says to `question`, and where its last alias leads when it says nothing about that.
+fn kind_of(message: &Message, question: &Question) -> (AnswerKind, Option<Name>) {
     match message.rcode {
-        Rcode::NXDOMAIN => AnswerKind::NxDomain,
+        Rcode::NXDOMAIN => (AnswerKind::NxDomain, None),
         Rcode::NOERROR => {
-            let (_, found) = follow_aliases(&message.answers, question);
-            match found || !message.answers.is_empty() && message.authorities.iter().all(|r| r.rtype != RecordType::SOA)
-            {
-                true => AnswerKind::Positive,
-                false => AnswerKind::NoData,
+            let (mut chain, found) = follow_aliases(&message.answers, question);
+            let denied = message.answers.is_empty() || message.authorities.iter().any(|r| r.rtype == RecordType::SOA);
+            match (found, denied) {
+                (true, _) => (AnswerKind::Positive, None),
+                (false, true) => (AnswerKind::NoData, None),
+                (false, false) => (AnswerKind::Positive, (chain.len() > 1).then(|| chain.pop()).flatten()),
             }
         }
-        _ => AnswerKind::Failure,
+        _ => (AnswerKind::Failure, None),
     }
 }
 
