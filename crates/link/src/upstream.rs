@@ -1,8 +1,9 @@
 //! A group of ordinary upstreams as a source: UDP with retry over TCP, or DNS over TLS; failover; a cap.
 
+mod address;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,40 +12,7 @@ use strait_wire::{Answer, Name};
 
 use crate::LinkMetrics;
 
-/// One upstream server: `192.0.2.1`, `192.0.2.1:5353`, `[2001:db8::1]:53`, `tls://192.0.2.1#dns.example.net`, `tls://192.0.2.1:8853#dns.example.net`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum UpstreamServer {
-    /// UDP, and TCP when truncated; default port 53.
-    Plain(SocketAddr),
-    /// DNS over TLS with the name to verify; default port 853.
-    Tls {
-        /// The address.
-        address: SocketAddr,
-        /// The name its certificate must bear.
-        server_name: String,
-    },
-}
-
-/// Why text is not an upstream server.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{text:?} is not an upstream: {why}; write 192.0.2.1, 192.0.2.1:53, [2001:db8::1]:53 or tls://192.0.2.1:853#name-to-verify"
-)]
-pub struct UpstreamServerError {
-    /// The text.
-    pub text: String,
-    /// What is wrong with it.
-    pub why: &'static str,
-}
-
-impl FromStr for UpstreamServer {
-    type Err = UpstreamServerError;
-
-    fn from_str(text: &str) -> Result<Self, UpstreamServerError> {
-        let _ = text;
-        unimplemented!()
-    }
-}
+pub use address::{UpstreamServer, UpstreamServerError};
 
 /// Where the list of upstreams comes from.
 #[derive(Debug, Clone)]
@@ -65,6 +33,9 @@ pub struct UpstreamSettings {
     pub zone: Name,
     /// The servers.
     pub servers: UpstreamServers,
+    /// Addresses never asked although the list or the file names them: our own listeners. An unspecified
+    /// address stands for every address of this machine.
+    pub exclude: Vec<SocketAddr>,
     /// CA certificates (PEM text) for `tls://` servers; public roots without.
     pub ca: Option<String>,
     /// One server's budget before the next is asked.
