@@ -1,1 +1,55 @@
-//! Configuration.
+//! Configuration files: from YAML text to values that are checked once and believed afterwards.
+//!
+//! Two steps. `parse` is a function of text: keys, types, ranges, names that contradict each other; it reads no
+//! file and is what the fuzz target calls. [`NodeAgentDraft::resolve_files`] then reads what the text points to: certificates, bundles,
+//! zone files. Everything wrong is reported at once, each with line, column, caret and remedy. Nobody past this crate sees YAML.
+
+mod check;
+mod daemon;
+mod diagnostic;
+mod document;
+mod files;
+mod gateway;
+mod identity;
+mod node_agent;
+mod overlap;
+mod peers;
+mod section;
+mod units;
+mod upstreams;
+mod zones;
+
+pub use check::{Kind, check};
+pub use daemon::{DaemonSettings, Format, LogSettings, QueryLogSettings};
+pub use diagnostic::{ConfigErrors, Diagnostic, Severity};
+pub use gateway::{Backend, GatewayConfig, GatewayDraft};
+pub use identity::OwnIdentity;
+pub use node_agent::{HostsSettings, NodeAgentConfig, NodeAgentDraft};
+pub use peers::{PEER_DEADLINE, PEER_MAX_OUTSTANDING, PEER_TRY_BUDGET, StaticPeer};
+pub use upstreams::UPSTREAM_TRY_BUDGET;
+pub use zones::{StaticZone, ZoneKind};
+
+use std::path::Path;
+
+/// A configuration without errors.
+#[derive(Debug)]
+pub struct Loaded<C> {
+    /// The values.
+    pub config: C,
+    /// What is allowed but probably not meant.
+    pub warnings: Vec<Diagnostic>,
+    /// The configuration as YAML with every default filled in and every path absolute.
+    pub effective: String,
+}
+
+/// A program's configuration file.
+pub trait ConfigFile: Sized {
+    /// The program, as its users call it.
+    const PROGRAM: &'static str;
+
+    /// Reads and checks the file at `path` and every file it points to.
+    fn load(path: &Path) -> Result<Loaded<Self>, ConfigErrors>;
+
+    /// What both daemons have.
+    fn daemon(&self) -> &DaemonSettings;
+}

@@ -1,1 +1,21 @@
-//! Process.
+//! What both daemons need around their work: command line, logs, metrics, admin HTTP, readiness, shutdown.
+//!
+//! [`run`] puts these in order; a program's `main` calls it with its composition root. Nothing here knows DNS.
+//!
+//! Exit codes: 0 fine, 1 failure at run time, 2 a command line or configuration that is refused.
+
+mod admin;
+mod cli;
+mod logs;
+mod metrics;
+mod readiness;
+mod run;
+mod shutdown;
+
+pub use admin::{Admin, AdminError};
+pub use cli::{Arguments, EXIT_CONFIGURATION, EXIT_FAILURE};
+pub use logs::{LogError, init_logs};
+pub use metrics::{encode, registry};
+pub use readiness::{Gate, Readiness};
+pub use run::{DRAIN_LIMIT, Process, run};
+pub use shutdown::{Reload, Shutdown};
