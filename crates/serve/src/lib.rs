@@ -1,12 +1,29 @@
 //! Listeners and their limits: UDP, TCP, DNS over TLS, gRPC. Every transport ends in the same
 //! [`strait_resolve::Respond`]; nothing here knows zones or sources.
+//!
+//! ```text
+//! DnsListeners ──► udp ─────────────────────────────┐
+//!             └──► accept ──► tcp ──► stream ───────┼──► Respond
+//! PeerListeners ─► accept ──► handshake ─► stream ──┤
+//!                                      └─► grpc ────┘
+//! ```
 
+mod accept;
+mod bind;
 mod dns;
+mod gate;
 mod limits;
 mod metrics;
 mod peers;
+mod questions;
+mod stream;
+mod udp;
 
-pub use dns::{BindError, DnsListeners};
+#[cfg(test)]
+mod testkit;
+
+pub use bind::BindError;
+pub use dns::DnsListeners;
 pub use limits::StreamLimits;
 pub use metrics::ServeMetrics;
 pub use peers::{ConnectionObserver, PeerListenerSettings, PeerListeners};

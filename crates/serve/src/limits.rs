@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+/// From `stop` until questions still in work are given up.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Bounds of TCP, DNS over TLS and gRPC; each has a reason in `docs/architecture.md`.
 #[derive(Debug, Clone)]
 pub struct StreamLimits {
     /// Connections per listener; over it the newest are closed and counted.
+    /// One client address may hold a quarter of them.
     pub max_connections: usize,
     /// Questions of one connection in work at a time; over it reading pauses.
     pub max_in_flight: usize,
@@ -17,6 +21,13 @@ pub struct StreamLimits {
     pub idle_timeout: Duration,
     /// A client that does not read its answers for this long is cut off.
     pub write_timeout: Duration,
+}
+
+impl StreamLimits {
+    /// The idle timeout in the units of edns-tcp-keepalive (RFC 7828 3.1: 100 ms).
+    pub(crate) fn keepalive(&self) -> u16 {
+        u16::try_from(self.idle_timeout.as_millis() / 100).unwrap_or(u16::MAX)
+    }
 }
 
 impl Default for StreamLimits {

@@ -1,0 +1,149 @@
+//! A scripted responder and small clients for the tests of listeners.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use prometheus::Registry;
+use strait_resolve::{BoxFuture, Now, Origin, Respond};
+use tokio::sync::Notify;
+
+use crate::{ServeMetrics, StreamLimits};
+
+/// What the octet after the header of a test message asks for.
+pub(crate) const NOW: u8 = b'n';
+pub(crate) const LATER: u8 = b'l';
+pub(crate) const HELD: u8 = b'h';
+pub(crate) const SILENT: u8 = b's';
+pub(crate) const LARGE: u8 = b'L';
+
+/// Answers each message with itself: at once, later, when released, or never, as the message asks.
+#[derive(Default)]
+pub(crate) struct Script {
+    release: Notify,
+    pub(crate) held: AtomicUsize,
+    pub(crate) origins: std::sync::Mutex<Vec<Origin>>,
+}
+
+impl Script {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Lets every held question go.
+    pub(crate) fn release(&self) {
+        self.release.notify_waiters();
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
+}
+
+impl Respond for Script {
+    fn respond_now(&self, packet: &[u8], origin: &Origin, reply: &mut Vec<u8>) -> Now {
+        self.origins.lock().unwrap().push(origin.clone());
+        match packet.get(12) {
+            Some(&NOW) => reply.extend_from_slice(packet),
+            Some(&LARGE) => {
+                reply.extend_from_slice(&packet[..13]);
+                reply.resize(reply.len() + 60_000, 0);
+            }
+            Some(&(LATER | HELD)) => return Now::Later,
+            _ => return Now::Nothing,
+        }
+        Now::Reply
+    }
+
+    fn respond<'a>(&'a self, packet: &'a [u8], _origin: &'a Origin) -> BoxFuture<'a, Option<Vec<u8>>> {
+        Box::pin(async move {
+            if packet[12] == HELD {
+                let released = self.release.notified();
+                self.held.fetch_add(1, Ordering::SeqCst);
+                let _leaves = Leaves(&self.held);
+                released.await;
+            } else {
+                tokio::task::yield_now().await;
+            }
+            Some(packet.to_vec())
+        })
+    }
+}
+
+struct Leaves<'a>(&'a AtomicUsize);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A message of that kind with a number in it.
+pub(crate) fn message(kind: u8, number: u32) -> Vec<u8> {
+    let mut message = vec![0; 12];
+    message.push(kind);
+    message.extend_from_slice(&number.to_be_bytes());
+    message
+}
+
+/// The number in an answer.
+pub(crate) fn number(answer: &[u8]) -> u32 {
+    u32::from_be_bytes(answer[13..17].try_into().unwrap())
+}
+
+/// Messages as they go over a stream.
+pub(crate) fn frames<'a>(messages: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<u8> {
+    let mut frames = Vec::new();
+    for message in messages {
+        frames.extend_from_slice(&(message.len() as u16).to_be_bytes());
+        frames.extend_from_slice(message);
+    }
+    frames
+}
+
+/// Reads one framed answer; none at the end of the stream.
+pub(crate) async fn read_frame<R: tokio::io::AsyncRead + Unpin>(reader: &mut R) -> Option<Vec<u8>> {
+    use tokio::io::AsyncReadExt;
+    let length = reader.read_u16().await.ok()?;
+    let mut frame = vec![0; usize::from(length)];
+    reader.read_exact(&mut frame).await.ok()?;
+    Some(frame)
+}
+
+pub(crate) fn metrics() -> Arc<ServeMetrics> {
+    Arc::new(ServeMetrics::new(&Registry::new()).unwrap())
+}
+
+/// Long timeouts, so that a test meets only the limit it sets.
+pub(crate) fn patient() -> StreamLimits {
+    let long = Duration::from_secs(60);
+    StreamLimits {
+        max_connections: 64,
+        max_in_flight: 256,
+        handshake_timeout: long,
+        message_timeout: long,
+        idle_timeout: long,
+        write_timeout: long,
+    }
+}
+
+/// Waits until `condition` holds; fails after a patience no healthy run needs.
+#[track_caller]
+pub(crate) fn eventually(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        for _ in 0..2000 {
+            if condition() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the condition at {caller} did not come to hold within 20 s");
+    }
+}
+
+/// Runs a step of a test that must end; fails after a patience no healthy run needs.
+pub(crate) async fn soon<T>(step: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), step).await.expect("the step did not end within 20 s")
+}
