@@ -155,6 +155,13 @@ impl RecordType {
     }
 }
 
+impl Rcode {
+    /// The rcode for who does not speak EDNS: one that does not fit into four bits is SERVFAIL there.
+    pub(crate) const fn without_edns(self) -> Self {
+        if self.0 > 0xf { Self::SERVFAIL } else { self }
+    }
+}
+
 code! {
     /// A class.
     Class(u16), "CLASS" {

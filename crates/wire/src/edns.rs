@@ -60,8 +60,11 @@ impl Edns {
     }
 
     /// The extended error, when there is one.
+    ///
+    /// A text that is longer than [`Ede::MAX_TEXT`] is cut, octets that are not UTF-8 are replaced.
     pub fn ede(&self) -> Option<Ede> {
         let (code, text) = self.option(option::EDE)?.split_first_chunk::<2>()?;
+        let text = &text[..text.len().min(Ede::MAX_TEXT)];
         Some(Ede { code: u16::from_be_bytes(*code), text: String::from_utf8_lossy(text).into_owned().into() })
     }
 
@@ -113,6 +116,9 @@ pub(crate) fn options(mut rdata: &[u8]) -> impl Iterator<Item = Result<(u16, &[u
     })
 }
 
+/// The octets of an OPT record without options.
+pub(crate) const OPT_HEAD: usize = 11;
+
 /// Appends an OPT record up to its data; the result goes to [`close_opt`].
 pub(crate) fn write_opt_head(out: &mut Vec<u8>, udp_payload: u16, rcode_high: u8, dnssec_ok: bool) -> usize {
     out.push(0);
@@ -124,9 +130,14 @@ pub(crate) fn write_opt_head(out: &mut Vec<u8>, udp_payload: u16, rcode_high: u8
 
 /// Appends one option.
 pub(crate) fn write_option(out: &mut Vec<u8>, code: u16, data: &[u8]) {
-    out.extend_from_slice(&code.to_be_bytes());
-    out.extend_from_slice(&(data.len() as u16).to_be_bytes());
+    write_option_head(out, code, data.len());
     out.extend_from_slice(data);
+}
+
+/// Appends the number of an option and the length of its data.
+pub(crate) fn write_option_head(out: &mut Vec<u8>, code: u16, len: usize) {
+    out.extend_from_slice(&code.to_be_bytes());
+    out.extend_from_slice(&(len as u16).to_be_bytes());
 }
 
 /// Sets the length of the OPT record whose data began at `start`.
@@ -178,11 +189,25 @@ impl Ede {
         Self { code, text: text.into() }
     }
 
-    /// Appends it as an option.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let text = &self.text[..self.text.floor_char_boundary(Self::MAX_TEXT)];
-        let data = [&self.code.to_be_bytes(), text.as_bytes()].concat();
-        write_option(out, option::EDE, &data);
+    /// The option that carries it.
+    pub fn to_option(&self) -> EdnsOption {
+        let data = [&self.code.to_be_bytes(), self.cut_text(Self::MAX_TEXT).as_bytes()].concat();
+        EdnsOption { code: option::EDE, data }
+    }
+
+    /// Appends it as an option of at most `room` octets: without its text, or not at all, where it must be.
+    pub(crate) fn write(&self, room: usize, out: &mut Vec<u8>) {
+        let Some(room) = room.checked_sub(6) else { return };
+        let text = self.cut_text(room);
+        write_option_head(out, option::EDE, 2 + text.len());
+        out.extend_from_slice(&self.code.to_be_bytes());
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    fn cut_text(&self, room: usize) -> &str {
+        let longest = self.text.len().min(room).min(Self::MAX_TEXT);
+        let end = (0..=longest).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
+        &self.text[..end]
     }
 }
 

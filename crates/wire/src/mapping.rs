@@ -4,7 +4,7 @@
 //! reverse. The two are inverse to each other: a message that outward would hide a name already
 //! under the suffix is an error, because the way back could not tell the two apart.
 
-use crate::{Message, Name, NameError, Record};
+use crate::{Message, Name, Record, option};
 
 /// A home zone (`cluster.local`) and the suffix that stands for it outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +30,6 @@ pub enum MappingError {
         /// The zone that is mapped to.
         zone: Name,
     },
-}
-
-impl From<NameError> for MappingError {
-    fn from(_: NameError) -> Self {
-        Self::TooLong { name: Name::root() }
-    }
 }
 
 /// Two zones of which one lies within the other cannot be told apart.
@@ -78,8 +72,15 @@ impl ZoneMapping {
     }
 
     /// A whole message from the home zone to the suffix.
+    ///
+    /// The text of an extended error may speak of names at home; only its code goes out.
     pub fn outward(&self, message: &Message) -> Result<Message, MappingError> {
-        map_message(message, &self.home, &self.suffix)
+        let mut mapped = map_message(message, &self.home, &self.suffix)?;
+        let options = mapped.edns.iter_mut().flat_map(|edns| &mut edns.options);
+        for ede in options.filter(|o| o.code == option::EDE) {
+            ede.data.truncate(2);
+        }
+        Ok(mapped)
     }
 }
 

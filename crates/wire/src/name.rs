@@ -36,6 +36,8 @@ impl Name {
     pub const MAX_LEN: usize = 255;
     /// The longest label, in octets.
     pub const MAX_LABEL: usize = 63;
+    /// The most labels without the root: each takes two octets at least.
+    const MAX_LABELS: usize = Self::MAX_LEN / 2;
 
     /// The root name.
     pub fn root() -> Self {
@@ -81,6 +83,17 @@ impl Name {
     /// The labels, leftmost first, without the root.
     pub fn labels(&self) -> Labels<'_> {
         Labels(&self.0)
+    }
+
+    /// The labels, rightmost first, without the root.
+    fn labels_reversed(&self) -> impl Iterator<Item = &[u8]> {
+        let mut starts = [0; Self::MAX_LABELS];
+        let (mut count, mut at) = (0, 0);
+        while self.0[at] != 0 {
+            starts[count] = at;
+            (count, at) = (count + 1, at + 1 + usize::from(self.0[at]));
+        }
+        (0..count).rev().map(move |i| &self.0[starts[i] + 1..starts[i] + 1 + usize::from(self.0[starts[i]])])
     }
 
     /// The number of labels without the root.
@@ -270,9 +283,12 @@ impl Eq for Name {}
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for octet in &self.0 {
-            state.write_u8(octet.to_ascii_lowercase());
-        }
+        let mut lower = [0; Self::MAX_LEN];
+        let lower = &mut lower[..self.0.len()];
+        lower.copy_from_slice(&self.0);
+        lower.make_ascii_lowercase();
+        // The root's octet ends the name, so no name is the beginning of another.
+        state.write(lower);
     }
 }
 
@@ -285,8 +301,15 @@ impl PartialOrd for Name {
 impl Ord for Name {
     /// Canonical DNS name order: by labels from the right (RFC 4034 6.1).
     fn cmp(&self, other: &Self) -> Ordering {
-        let reversed =
-            |name: &Self| name.labels().map(<[u8]>::to_ascii_lowercase).collect::<Vec<_>>().into_iter().rev();
-        reversed(self).cmp(reversed(other))
+        let (mut ours, mut theirs) = (self.labels_reversed(), other.labels_reversed());
+        loop {
+            let order = match (ours.next(), theirs.next()) {
+                (Some(a), Some(b)) => a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase)),
+                (a, b) => return a.is_some().cmp(&b.is_some()),
+            };
+            if order != Ordering::Equal {
+                return order;
+            }
+        }
     }
 }

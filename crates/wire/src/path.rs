@@ -20,9 +20,11 @@ impl ClusterPath {
     /// Reads the option's data; none when it is malformed or over its bounds.
     pub fn parse(data: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(data).ok().filter(|t| t.len() <= MAX_LEN)?;
-        let clusters: Vec<String> = text.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect();
-        let printable = |c: &String| c.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-        (clusters.len() <= MAX_CLUSTERS_PASSED && clusters.iter().all(printable)).then_some(Self(clusters))
+        if text.is_empty() {
+            return Some(Self::default());
+        }
+        let clusters: Vec<String> = text.split(',').map(str::to_owned).collect();
+        (clusters.len() <= MAX_CLUSTERS_PASSED && clusters.iter().all(|c| is_trust_domain(c))).then_some(Self(clusters))
     }
 
     /// The option's data.
@@ -40,15 +42,21 @@ impl ClusterPath {
         self.0.iter().any(|c| c == cluster)
     }
 
-    /// This path with `cluster` at its end; none when it is full.
+    /// This path with `cluster` at its end; none when it is full or `cluster` is no trust domain.
     pub fn passing(&self, cluster: &str) -> Option<Self> {
-        if self.0.len() == MAX_CLUSTERS_PASSED {
+        if self.0.len() == MAX_CLUSTERS_PASSED || !is_trust_domain(cluster) {
             return None;
         }
         let mut clusters = self.0.clone();
         clusters.push(cluster.to_owned());
         Some(Self(clusters)).filter(|path| path.encode().len() <= MAX_LEN)
     }
+}
+
+/// Whether the characters are those of a trust domain (SPIFFE-ID 2.1): neither a comma nor what
+/// would upset a terminal.
+fn is_trust_domain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
 }
 
 impl fmt::Display for ClusterPath {

@@ -6,7 +6,9 @@
 use std::ops::Range;
 
 use crate::edns::{self, close_opt, rcode_high, write_opt_head};
-use crate::{Class, ClusterPath, Ede, Flags, Header, Name, Opcode, Rcode, RecordType, UDP_PAYLOAD, option};
+use crate::{
+    Class, ClusterPath, Ede, Flags, Header, MAX_MESSAGE_LEN, Name, Opcode, Rcode, RecordType, UDP_PAYLOAD, option,
+};
 
 /// What the OPT record of a query says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +78,9 @@ impl Refusal {
         // The question is given back when it can be read (RFC 9619 leaves it out otherwise).
         let question =
             (header.qdcount == 1).then(|| question_end(message)).flatten().map(|end| &message[Header::LEN..end]);
-        // OPT only in reply to OPT (RFC 6891 6.1.1); here it is known to be there for BADVERS only.
-        let with_edns = rcode == Rcode::BADVERS;
+        // OPT only in reply to OPT (RFC 6891 6.1.1), as far as one can be read.
+        let edns = question.and_then(|q| find_edns(message, Header::LEN + q.len(), &header).ok()).flatten();
+        let with_edns = edns.is_some() || rcode == Rcode::BADVERS;
         let opcode_and_rd = header.flags.0 & (0x7800 | Flags::RD);
         Header {
             id: header.id,
@@ -90,7 +93,7 @@ impl Refusal {
         .write(out);
         out.extend_from_slice(question.unwrap_or_default());
         if with_edns {
-            let start = write_opt_head(out, UDP_PAYLOAD, rcode_high(rcode), false);
+            let start = write_opt_head(out, UDP_PAYLOAD, rcode_high(rcode), edns.is_some_and(|e| e.dnssec_ok));
             close_opt(out, start);
         }
     }
@@ -205,11 +208,14 @@ impl<'a> QueryView<'a> {
     }
 
     /// Appends a reply without records: `rcode`, the question, and `ede` when the client speaks EDNS.
+    ///
+    /// It fits into 512 octets. For one that is padded take [`Answer::failure`](crate::Answer::failure).
     pub fn write_error(&self, rcode: Rcode, ede: Option<&Ede>, out: &mut Vec<u8>) {
         let kept = self.header.flags.0 & (Flags::RD | Flags::CD);
+        let header_rcode = if self.edns.is_some() { rcode } else { rcode.without_edns() };
         Header {
             id: self.header.id,
-            flags: Flags(Flags::QR | Flags::RA | kept).with_rcode(rcode),
+            flags: Flags(Flags::QR | Flags::RA | kept).with_rcode(header_rcode),
             qdcount: 1,
             ancount: 0,
             nscount: 0,
@@ -220,7 +226,7 @@ impl<'a> QueryView<'a> {
         if let Some(edns) = &self.edns {
             let start = write_opt_head(out, UDP_PAYLOAD, rcode_high(rcode), edns.dnssec_ok);
             if let Some(ede) = ede {
-                ede.write(out);
+                ede.write(usize::MAX, out);
             }
             close_opt(out, start);
         }
@@ -229,10 +235,13 @@ impl<'a> QueryView<'a> {
 
 /// The OPT record of a query, which may stand anywhere in the additional section (RFC 6891 6.1.1).
 fn find_edns(bytes: &[u8], question_end: usize, header: &Header) -> Result<Option<QueryEdns>, Refusal> {
+    if bytes.len() > MAX_MESSAGE_LEN {
+        return Err(Refusal::Malformed);
+    }
     let records = u32::from(header.ancount) + u32::from(header.nscount) + u32::from(header.arcount);
     let mut at = question_end;
     let mut found = None;
-    for _ in 0..records {
+    for record in 0..records {
         let (owner_is_root, owner_end) = skip_name(bytes, at).ok_or(Refusal::Malformed)?;
         let head: &[u8; 10] = bytes.get(owner_end..).and_then(<[u8]>::first_chunk).ok_or(Refusal::Malformed)?;
         let data = owner_end + 10;
@@ -242,11 +251,12 @@ fn find_edns(bytes: &[u8], question_end: usize, header: &Header) -> Result<Optio
         if RecordType(u16::from_be_bytes([head[0], head[1]])) != RecordType::OPT {
             continue;
         }
-        // More than one OPT is a format error, and so is one that is not at the root.
-        if found.is_some() || !owner_is_root || edns::options(rdata).any(|o| o.is_err()) {
+        // More than one OPT is a format error, and so is one in another section or not at the root.
+        let is_additional = record >= u32::from(header.ancount) + u32::from(header.nscount);
+        if found.is_some() || !is_additional || !owner_is_root || edns::options(rdata).any(|o| o.is_err()) {
             return Err(Refusal::Malformed);
         }
-        let [_, version, flags, _] = [head[4], head[5], head[6], head[7]];
+        let (version, flags) = (head[5], head[6]);
         if version != 0 {
             return Err(Refusal::EdnsVersion);
         }

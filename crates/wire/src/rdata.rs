@@ -1,7 +1,7 @@
 //! Record data with its names found: decompressed on the way in, compressed only where allowed.
 
 use crate::message::{Reader, WireError};
-use crate::{Name, NameError, RecordType};
+use crate::{Name, RecordType};
 
 /// The data of one record, uncompressed, and where the names in it lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,9 +76,25 @@ const fn fixed_tail(rtype: RecordType) -> Option<usize> {
         | RecordType::NAPTR
         | RecordType::KX
         | RecordType::RP
+        | RecordType::RT
+        | RecordType::PX
         | RecordType::AFSDB => Some(0),
         _ => None,
     }
+}
+
+/// Whether the octets are service parameters: whole, and in strictly ascending order (RFC 9460 2.2).
+fn are_service_parameters(mut octets: &[u8]) -> bool {
+    let mut last = None;
+    while let Some((&[k0, k1, l0, l1], rest)) = octets.split_first_chunk() {
+        let key = u16::from_be_bytes([k0, k1]);
+        let Some(rest) = rest.get(usize::from(u16::from_be_bytes([l0, l1]))..) else { return false };
+        if last.is_some_and(|last| key <= last) {
+            return false;
+        }
+        (octets, last) = (rest, Some(key));
+    }
+    octets.is_empty()
 }
 
 impl Rdata {
@@ -111,7 +127,9 @@ impl Rdata {
 
     /// The data of a record of `rtype` that `bytes` hold uncompressed.
     pub fn parse(rtype: RecordType, bytes: &[u8]) -> Result<Self, WireError> {
-        Self::read(&mut Reader::new(bytes), rtype, bytes.len())
+        let data = Self::read(&mut Reader::new(bytes), rtype, bytes.len())?;
+        // Other octets came out of a compression pointer, which has no message to point into.
+        if data.bytes == bytes { Ok(data) } else { Err(WireError::BadPointer) }
     }
 
     /// Reads `len` octets of data at the reader's place, following pointers into the message.
@@ -141,7 +159,11 @@ impl Rdata {
         if fixed.is_some_and(|fixed| fixed != tail) {
             return Err(WireError::BadRdata);
         }
-        data.bytes.extend_from_slice(reader.take(tail)?);
+        let tail = reader.take(tail)?;
+        if matches!(rtype, RecordType::SVCB | RecordType::HTTPS) && !are_service_parameters(tail) {
+            return Err(WireError::BadRdata);
+        }
+        data.bytes.extend_from_slice(tail);
         Ok(data)
     }
 
@@ -159,7 +181,7 @@ impl Rdata {
     }
 
     /// The same data with every name put through `map`.
-    pub fn map_names<E: From<NameError>>(&self, mut map: impl FnMut(&Name) -> Result<Name, E>) -> Result<Self, E> {
+    pub fn map_names<E>(&self, mut map: impl FnMut(&Name) -> Result<Name, E>) -> Result<Self, E> {
         let mut mapped =
             Self { bytes: Vec::with_capacity(self.bytes.len()), names: Vec::with_capacity(self.names.len()) };
         let mut copied = 0;
