@@ -227,3 +227,6 @@ impl TrustStore {
         self.bundles.values()
     }
 }
+
+#[cfg(test)]
+mod tests;

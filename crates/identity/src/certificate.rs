@@ -29,7 +29,8 @@ pub(crate) struct Facts {
 impl Facts {
     /// Reads a certificate; the error says what is malformed.
     pub(crate) fn read(certificate: &CertificateDer<'_>) -> Result<Self, String> {
-        let (rest, parsed) = X509Certificate::from_der(certificate).map_err(|error| error.to_string())?;
+        let (rest, parsed) =
+            X509Certificate::from_der(certificate).map_err(|_| "not an X.509 certificate".to_owned())?;
         if !rest.is_empty() {
             return Err("bytes after its end".to_owned());
         }

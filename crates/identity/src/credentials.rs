@@ -221,3 +221,6 @@ fn usable_identity(file: &Path, leaf: &rustls_pki_types::CertificateDer<'_>) -> 
         Ok((identity, _)) => Ok(identity),
     }
 }
+
+#[cfg(test)]
+mod tests;

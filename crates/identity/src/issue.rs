@@ -229,3 +229,6 @@ fn is_dns_name(name: &str) -> bool {
     };
     name.len() <= 253 && name.strip_prefix("*.").unwrap_or(name).split('.').all(label)
 }
+
+#[cfg(test)]
+mod tests;

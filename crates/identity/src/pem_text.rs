@@ -26,7 +26,7 @@ pub(crate) fn encode(certificate: &CertificateDer<'_>) -> String {
 fn describe(error: &Error) -> String {
     match error {
         Error::MissingSectionEnd { end_marker } => {
-            format!("the line {:?} is missing", String::from_utf8_lossy(end_marker).trim_end())
+            format!("the line -----END {}----- is missing", String::from_utf8_lossy(end_marker))
         }
         Error::IllegalSectionStart { line } => {
             format!("the line {:?} begins no block", String::from_utf8_lossy(line).trim_end())

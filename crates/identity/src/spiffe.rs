@@ -108,3 +108,46 @@ pub struct Identity {
     /// When the certificate ends, seconds since 1970-01-01 UTC.
     pub not_after: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn identities_and_their_text_are_the_same() {
+        for uri in [
+            "spiffe://cluster-b.example.com/gateway",
+            "spiffe://cluster-b.example.com/node-agent/worker-1.example.com",
+            "spiffe://b/node-agent/W_1",
+        ] {
+            assert_eq!(uri.parse::<SpiffeId>().unwrap().to_string(), uri);
+        }
+    }
+
+    #[test]
+    fn what_is_no_identity() {
+        for (uri, why) in [
+            ("", "nothing"),
+            ("https://cluster-b.example.com/gateway", "another scheme"),
+            ("SPIFFE://cluster-b.example.com/gateway", "one spelling only, or two texts would be one identity"),
+            ("spiffe://cluster-b.example.com", "a trust domain alone"),
+            ("spiffe://cluster-b.example.com/", "an empty path"),
+            ("spiffe://cluster-b.example.com/gateway/", "SPIFFE-ID 2.2: no trailing slash"),
+            ("spiffe://cluster-b.example.com/gateway?x=1", "SPIFFE-ID 2: no query"),
+            ("spiffe://cluster-b.example.com:443/gateway", "SPIFFE-ID 2.1: no port"),
+            ("spiffe://user@cluster-b.example.com/gateway", "SPIFFE-ID 2.1: no user"),
+            ("spiffe://Cluster-B.example.com/gateway", "SPIFFE-ID 2.1: lower case"),
+            ("spiffe:///gateway", "no trust domain"),
+            ("spiffe://cluster-b.example.com/node-agent", "no node"),
+            ("spiffe://cluster-b.example.com/node-agent/", "an empty node"),
+            ("spiffe://cluster-b.example.com/node-agent/..", "SPIFFE-ID 2.2: no relative segments"),
+            ("spiffe://cluster-b.example.com/node-agent/a/b", "two segments"),
+            ("spiffe://cluster-b.example.com/node-agent/w%31", "SPIFFE-ID 2.2: no percent-encoding"),
+        ] {
+            assert!(uri.parse::<SpiffeId>().is_err(), "{uri}: {why}");
+        }
+        assert!(format!("spiffe://{}/gateway", "a".repeat(256)).parse::<SpiffeId>().is_err());
+    }
+}
