@@ -1,1 +1,35 @@
-//! Federation.
+//! Federation: which clusters are peers, and who is told.
+//!
+//! ```text
+//! gatewayctl ─► admin ─► Federation (rules, store) ─► distribution ═══► agent (snapshot on disk)
+//!                              └─► inbound: who may ask this gateway what
+//! ```
+//!
+//! No question passes through here: `link` asks peers, `serve` listens to them, `resolve` routes.
+
+mod admin;
+mod agent;
+mod agents;
+mod client;
+mod convert;
+mod distribution;
+mod gateway;
+mod inbound;
+mod peers;
+mod rules;
+mod socket;
+mod store;
+
+pub use admin::{AdminBackend, AdminService, AdminSettings, QueryFailure, QueryOutcome};
+pub use agent::{AgentSubscription, SubscriptionError, SubscriptionSettings, SubscriptionStatus};
+pub use agents::{AgentBook, AgentEntry, MAX_AGENTS};
+pub use convert::PeerError;
+pub use distribution::DistributionService;
+pub use gateway::{ChangeError, Federation};
+pub use inbound::{InboundBook, InboundPolicy, InboundReport};
+pub use peers::{
+    Directions, Generation, MAX_BUNDLE_LEN, MAX_ENDPOINTS, MAX_PEERS, PeerName, PeerNameError, PeerRecord, PeerSet,
+};
+pub use rules::{Conflict, Home, OnExisting};
+pub use socket::{AdminSocket, ConnectError, SocketError, connect_admin};
+pub use store::{DocumentError, FileStore, StateStore, StoreError};

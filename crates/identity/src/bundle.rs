@@ -103,6 +103,16 @@ impl TrustBundle {
     /// on which all of them must agree. Refuses: no certificate, a leaf (not a CA), nothing but expired CAs (one may
     /// linger while its successor is here), another trust domain's SAN, a private key.
     pub fn from_pem(pem: &str, trust_domain: Option<TrustDomain>) -> Result<Self, BundleError> {
+        let bundle = Self::from_known_pem(pem, trust_domain)?;
+        match bundle.anchors.iter().map(Anchor::not_after).max() {
+            Some(not_after) if not_after < now() => Err(BundleError::Expired { not_after }),
+            _ => Ok(bundle),
+        }
+    }
+
+    /// Reads PEM text that was accepted before, by the same rules but one: all its CAs may have expired since. Such a
+    /// bundle vouches for nobody, and must not keep a stored set of peers from being read.
+    pub fn from_known_pem(pem: &str, trust_domain: Option<TrustDomain>) -> Result<Self, BundleError> {
         if pem.contains("PRIVATE KEY-----") {
             return Err(BundleError::PrivateKey);
         }
@@ -122,10 +132,7 @@ impl TrustBundle {
             anchors.push(anchor);
         }
         let trust_domain = agreed.ok_or(BundleError::NoTrustDomain)?;
-        match anchors.iter().map(Anchor::not_after).max() {
-            Some(not_after) if not_after < now() => Err(BundleError::Expired { not_after }),
-            _ => Ok(Self { trust_domain, certificates, anchors: anchors.into() }),
-        }
+        Ok(Self { trust_domain, certificates, anchors: anchors.into() })
     }
 
     /// Reads a PEM file; errors name the file.

@@ -164,6 +164,30 @@ impl Rejection {
         }
     }
 
+    /// The trust domains it is about: the one claimed, and the one whose CA signed, when known.
+    pub fn trust_domains(&self) -> impl Iterator<Item = &TrustDomain> {
+        let (presented, signer) = match self {
+            Self::WrongTrustDomain { presented, signer } => (Some(presented), Some(signer)),
+            Self::OtherName { presented, .. }
+            | Self::UnknownTrustDomain { presented }
+            | Self::UnknownCa { presented }
+            | Self::AuthorityExpired { presented, .. }
+            | Self::Expired { presented, .. }
+            | Self::NotYetValid { presented, .. }
+            | Self::Usage { presented, .. }
+            | Self::Invalid { presented, .. } => (Some(presented), None),
+            Self::NoCertificate
+            | Self::Malformed { .. }
+            | Self::NoSpiffeId { .. }
+            | Self::SeveralSpiffeIds { .. }
+            | Self::NotAnIdentity { .. }
+            | Self::BadSignature
+            | Self::NoCommonProtocol
+            | Self::TlsVersion => (None, None),
+        };
+        presented.map(|id| &id.trust_domain).into_iter().chain(signer)
+    }
+
     /// Carries the rejection through rustls; [`rejection_of`] gets it back.
     pub(crate) fn into_tls(self) -> rustls::Error {
         CertificateError::Other(rustls::OtherError(std::sync::Arc::new(self))).into()

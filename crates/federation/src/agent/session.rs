@@ -1,0 +1,106 @@
+//! One stream to a gateway, from its first report to its end.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use strait_link::EndpointUrl;
+use strait_proto::v1;
+use strait_proto::v1::distribution_client::DistributionClient;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tracing::{info, warn};
+
+use super::{Ended, REPORT_INTERVAL, Subscriber, SubscriptionStatus};
+use crate::peers::{MAX_BUNDLE_LEN, MAX_PEERS, PeerSet};
+use crate::store::StateStore;
+
+/// From the call to the first peers.
+const FIRST_SNAPSHOT_WITHIN: Duration = Duration::from_secs(5);
+
+/// The largest message taken: every peer with the largest bundle, and as much again for the rest.
+const MAX_SNAPSHOT_LEN: usize = 2 * MAX_PEERS * MAX_BUNDLE_LEN;
+
+/// Subscribes over `channel` and applies what comes, until the stream ends.
+pub(super) async fn follow(subscriber: &mut Subscriber, url: &EndpointUrl, channel: Channel) -> Ended {
+    let (reports, stream) = mpsc::channel(4);
+    // The channel is new and has room.
+    let _ = reports.try_send(report(subscriber, None));
+    let mut client = DistributionClient::new(channel).max_decoding_message_size(MAX_SNAPSHOT_LEN);
+    let opened = timeout(FIRST_SNAPSHOT_WITHIN, async {
+        let mut snapshots = client.watch(ReceiverStream::new(stream)).await?.into_inner();
+        let first = snapshots.message().await?;
+        Ok::<_, tonic::Status>((snapshots, first))
+    });
+    let (mut snapshots, first) = match opened.await {
+        Ok(Ok((snapshots, Some(first)))) => (snapshots, first),
+        Ok(Ok((_, None))) => return Ended::Before("the gateway closed the stream".to_owned()),
+        Ok(Err(status)) => return Ended::Before(told(&status)),
+        Err(_) => return Ended::Before("the gateway sent nothing within 5 s".to_owned()),
+    };
+    info!(gateway = %url, generation = first.generation, "subscribed at this cluster's gateway");
+    *subscriber.status.lock().unwrap_or_else(PoisonError::into_inner) =
+        SubscriptionStatus { gateway: Some(url.clone()), last_error: String::new() };
+    let mut rejected = accept(subscriber, first).await;
+
+    let mut life = interval(REPORT_INTERVAL);
+    life.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            // Says at once what was made of the first peers, and then every interval.
+            _ = life.tick() => {}
+            changed = subscriber.applied.changed() => if changed.is_err() {
+                return Ended::AfterSnapshot("the subscription was dropped".to_owned());
+            },
+            snapshot = snapshots.message() => match snapshot {
+                Ok(Some(snapshot)) => rejected = accept(subscriber, snapshot).await,
+                Ok(None) => return Ended::AfterSnapshot("the gateway closed the stream".to_owned()),
+                Err(status) => return Ended::AfterSnapshot(told(&status)),
+            },
+        }
+        // A slow gateway gets the next report instead.
+        let _ = reports.try_send(report(subscriber, rejected.clone()));
+    }
+}
+
+/// Takes a snapshot over: in force first, then on disk. An error says why it cannot be.
+async fn accept(subscriber: &Subscriber, snapshot: v1::Snapshot) -> Option<String> {
+    let generation = snapshot.generation;
+    let set = match PeerSet::try_from(snapshot) {
+        Ok(set) => Arc::new(set),
+        Err(error) => {
+            warn!(generation, %error, "the gateway's peers cannot be used; the last ones stay in force");
+            return Some(format!("generation {generation}: {error}"));
+        }
+    };
+    let known = subscriber.peers.borrow().clone();
+    if known.as_deref() == Some(&*set) {
+        return None;
+    }
+    if let Some(known) = known.filter(|known| known.generation() > set.generation()) {
+        warn!(known = %known.generation(), generation,
+            "the gateway's generation is lower than the last one here; it was restored, or its state is gone");
+    }
+    info!(generation, peers = set.len(), "peers received");
+    subscriber.peers.send_replace(Some(Arc::clone(&set)));
+    let store = Arc::clone(&subscriber.store);
+    let saved = tokio::task::spawn_blocking(move || store.save(&set)).await;
+    if let Ok(Err(error)) = saved {
+        warn!(generation, %error, "the peers are in force, but a restart will not find them");
+    }
+    None
+}
+
+fn report(subscriber: &mut Subscriber, rejected: Option<String>) -> v1::AgentReport {
+    let applied = subscriber.applied.borrow_and_update().clone();
+    v1::AgentReport {
+        node: subscriber.settings.node.clone(),
+        applied_generation: applied.generation.0,
+        error: rejected.unwrap_or(applied.error),
+    }
+}
+
+fn told(status: &tonic::Status) -> String {
+    format!("the gateway said {:?}: {}", status.code(), status.message())
+}
