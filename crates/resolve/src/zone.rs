@@ -111,6 +111,7 @@ impl ZoneBuilder {
     pub fn record(&mut self, owner: &str, rtype: RecordType, ttl: Option<u32>, value: &str) -> Result<(), ZoneError> {
         let owner = text::Token { text: owner.to_owned(), quoted: false, line: 1, column: 1 };
         let owner = rdata::name(&owner, self.apex()).map_err(|error| ZoneError::whole(error.message))?;
+        data::check_type(rtype).map_err(ZoneError::whole)?;
         let tokens = text::tokens(value).map_err(ZoneError::in_value)?;
         let rdata = rdata::parse(rtype, &tokens, self.apex()).map_err(ZoneError::in_value)?;
         self.insert(owner, rtype, ttl, rdata).map_err(ZoneError::whole)

@@ -93,9 +93,6 @@ impl ZoneData {
         if self.records >= MAX_RECORDS {
             return Err(format!("the zone holds more than {MAX_RECORDS} records, the most that are loaded"));
         }
-        if rtype.is_meta() || rtype.0 == 0 {
-            return Err(format!("{rtype} is a type of question, not of data"));
-        }
         if ttl > MAX_TTL {
             return Err(format!("TTL {ttl} is over {MAX_TTL} seconds, the most there is (RFC 2181 8)"));
         }
@@ -136,6 +133,14 @@ impl ZoneData {
             true => Err(below(name)),
             false => Ok(()),
         }
+    }
+}
+
+/// Refuses the types that only questions have.
+pub(super) fn check_type(rtype: RecordType) -> Result<(), String> {
+    match rtype.is_meta() || rtype.0 == 0 {
+        true => Err(format!("{rtype} is a type of question, not of data")),
+        false => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use strait_wire::{Name, RecordType};
 
+use super::data::check_type;
 use super::rdata::{name, seconds};
 use super::text::{Entries, Entry, Token};
 use super::{MAX_FILE_LEN, MAX_TTL, ZoneBuilder, ZoneError, rdata};
@@ -166,10 +167,11 @@ fn ttl_of(token: &Token) -> Result<u32, ZoneError> {
 }
 
 fn record_type(token: &Token) -> Result<RecordType, ZoneError> {
-    super::record_type(&token.text).ok_or_else(|| {
-        token.error(format!(
-            "unknown record type {:?}: of types without a name write TYPE and the number (RFC 3597 5)",
-            token.text
-        ))
-    })
+    let unknown = || {
+        let text = &token.text;
+        format!("unknown record type {text:?}: of types without a name write TYPE and the number (RFC 3597 5)")
+    };
+    let rtype = super::record_type(&token.text).ok_or_else(|| token.error(unknown()))?;
+    check_type(rtype).map_err(|why| token.error(why))?;
+    Ok(rtype)
 }

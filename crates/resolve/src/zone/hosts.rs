@@ -153,20 +153,25 @@ impl Hosts {
 }
 
 impl Source for Hosts {
+    fn answer_now(&self, ask: &Ask) -> Option<Answer> {
+        self.data.load().answer(&ask.question).or_else(|| match &self.below {
+            Some(below) => below.answer_now(ask),
+            None => Some(refuse_unknown(ask)),
+        })
+    }
+
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
-        if let Some(answer) = self.data.load().answer(&ask.question) {
-            return Box::pin(std::future::ready(Ok(answer)));
-        }
-        match &self.below {
-            Some(below) => below.answer(ask),
-            None => {
-                let ede =
-                    Ede::new(Ede::NOT_AUTHORITATIVE, "no hosts file knows the name, and there is no upstream to ask");
-                let answer = Answer::failure(ask.question.clone(), Rcode::REFUSED, Some(ede));
-                Box::pin(std::future::ready(Ok(answer)))
-            }
+        match (self.data.load().answer(&ask.question), &self.below) {
+            (Some(answer), _) => Box::pin(std::future::ready(Ok(answer))),
+            (None, Some(below)) => below.answer(ask),
+            (None, None) => Box::pin(std::future::ready(Ok(refuse_unknown(ask)))),
         }
     }
+}
+
+fn refuse_unknown(ask: &Ask) -> Answer {
+    let text = "no hosts file knows the name, and there is no upstream to ask";
+    Answer::failure(ask.question.clone(), Rcode::REFUSED, Some(Ede::new(Ede::NOT_AUTHORITATIVE, text)))
 }
 
 fn host_name(word: &str) -> Result<Name, String> {

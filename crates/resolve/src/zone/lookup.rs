@@ -142,17 +142,17 @@ impl Lookup<'_> {
         {
             return at_node(node, rtype);
         }
-        if let Some(found) = self.from_template(name, rtype) {
+        if let Some(found) = self.try_templates(name, rtype) {
             return found;
         }
         match exact {
             // An empty non-terminal exists (RFC 4592 2.2.2), and blocks the wildcard.
             Some(_) => Found::NoData,
-            None => self.from_wildcard(name, &wire[encloser_at..], rtype),
+            None => self.try_wildcard(name, &wire[encloser_at..], rtype),
         }
     }
 
-    fn from_template(&self, name: &Name, rtype: RecordType) -> Option<Found<'_>> {
+    fn try_templates(&self, name: &Name, rtype: RecordType) -> Option<Found<'_>> {
         match self.templates.expand(name, rtype) {
             Expansion::None => None,
             Expansion::Record(record) => Some(Found::Made(vec![record])),
@@ -161,7 +161,7 @@ impl Lookup<'_> {
     }
 
     /// The source of synthesis is the wildcard directly below the closest encloser, and no other (RFC 4592 3.3.1).
-    fn from_wildcard(&self, name: &Name, encloser: &[u8], rtype: RecordType) -> Found<'_> {
+    fn try_wildcard(&self, name: &Name, encloser: &[u8], rtype: RecordType) -> Found<'_> {
         let source = [b"\x01*", encloser].concat();
         let Some(node) = self.data.node(&source) else { return Found::NoName };
         match at_node(node, rtype) {

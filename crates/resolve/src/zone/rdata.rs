@@ -45,7 +45,7 @@ pub(super) fn parse(rtype: RecordType, tokens: &[Token], origin: &Name) -> Resul
             } else {
                 ""
             };
-            Err(extra.error(format!("{:?} is more than a {rtype} record holds{hint}", extra.text)))
+            Err(extra.error(format!("{:?} is more than {rtype} data holds{hint}", extra.text)))
         }
     }
 }
@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
     }
 
     fn required(&mut self, what: &str) -> Result<&'a Token, ZoneError> {
-        let missing = || format!("a {} record needs {what} here", self.rtype);
+        let missing = || format!("{} data needs {what} here", self.rtype);
         match (self.tokens.get(self.at), self.tokens.last()) {
             (None, None) => Err(ZoneError::value(1, missing())),
             (None, Some(last)) => {
@@ -111,7 +111,7 @@ impl<'a> Fields<'a> {
         for _ in 0..names {
             bytes.extend_from_slice(self.name()?.as_wire());
         }
-        self.from_bytes(&bytes)
+        self.checked(&bytes)
     }
 
     fn soa(&mut self) -> Result<Rdata, ZoneError> {
@@ -130,7 +130,7 @@ impl<'a> Fields<'a> {
         while let Some(token) = self.next() {
             push_string(token, &mut bytes)?;
         }
-        self.from_bytes(&bytes)
+        self.checked(&bytes)
     }
 
     /// `\# LENGTH HEX...` (RFC 3597 5).
@@ -153,7 +153,7 @@ impl<'a> Fields<'a> {
             let octets = bytes.len();
             return Err(says.error(format!("the length says {length} octets, the hex digits make {octets}")));
         }
-        self.from_bytes(&bytes)
+        self.checked(&bytes)
     }
 
     /// The types whose text form hickory reads.
@@ -177,10 +177,10 @@ impl<'a> Fields<'a> {
         let data = RData::try_from_str(hickory_proto::rr::RecordType::from(rtype.0), &line)
             .map_err(|error| failed(error.to_string()))?;
         let bytes = data.to_bytes().map_err(|error| failed(error.to_string()))?;
-        self.from_bytes(&bytes)
+        self.checked(&bytes)
     }
 
-    fn from_bytes(&self, bytes: &[u8]) -> Result<Rdata, ZoneError> {
+    fn checked(&self, bytes: &[u8]) -> Result<Rdata, ZoneError> {
         let wrong = |why: String| match self.tokens.first() {
             Some(token) => token.error(why),
             None => ZoneError::value(1, why),

@@ -1,0 +1,201 @@
+//! Broken records and zone files, each with the message, line and column that a user gets.
+
+use super::*;
+
+#[test]
+fn broken_zone_files() {
+    let cases = [
+        ("a A 192.0.2.300\n", 1, 5, "\"192.0.2.300\" is not an IPv4 address"),
+        ("a AAAA 192.0.2.3\n", 1, 8, "\"192.0.2.3\" is not an IPv6 address"),
+        (
+            "a A 192.0.2.1 192.0.2.2\n",
+            1,
+            15,
+            "\"192.0.2.2\" is more than A data holds; several values are several records",
+        ),
+        (
+            "\n\n   A 192.0.2.1\n",
+            3,
+            4,
+            "the first record has no owner: begin the line with a name or @, without blanks before it",
+        ),
+        ("a MX 10\n", 1, 8, "MX data needs a name here"),
+        ("a MX ten mail\n", 1, 6, "\"ten\" is not a preference (0 to 65535)"),
+        ("a SRV 0 0 99999 b\n", 1, 11, "\"99999\" is not a port"),
+        ("a A\n", 1, 4, "A data needs an IPv4 address here"),
+        ("a 300 IN\n", 1, 7, "a record needs a type and data after this"),
+        ("a 300\n", 1, 3, "a record needs a type and data after this"),
+        ("a\n", 1, 1, "a record needs a type and data after this"),
+        (
+            "a WHAT x\n",
+            1,
+            3,
+            "unknown record type \"WHAT\": of types without a name write TYPE and the number (RFC 3597 5)",
+        ),
+        ("a CH TXT x\n", 1, 3, "class CH is not served, only IN"),
+        (
+            "a 2147483648 A 192.0.2.1\n",
+            1,
+            3,
+            "\"2147483648\" is not a TTL: seconds from 0 to 2147483647 (RFC 2181 8), or 1h30m",
+        ),
+        ("$TTL 1x\n", 1, 6, "\"1x\" is not a TTL: seconds from 0 to 2147483647 (RFC 2181 8), or 1h30m"),
+        ("a TXT \"open\n", 1, 7, "this quoted string is not closed on its line: add '\"' at its end"),
+        ("a SOA ns h (\n 1 2 3\n", 1, 12, "this parenthesis is never closed: add ')' after the record's data"),
+        ("a TXT (a (b))\n", 1, 10, "a parenthesis within parentheses: close the first one before"),
+        ("a TXT b )\n", 1, 9, "')' without '(' before it: remove it, or write it as \\)"),
+        ("a TXT \\300\n", 1, 7, "bad escape: write \\DDD with three digits from 000 to 255, or \\ and a character"),
+        ("a TXT b\\\n", 1, 9, "a backslash at the end of the line escapes nothing: remove it"),
+        ("a..b A 192.0.2.1\n", 1, 1, "\"a..b\" is not a name: empty label (two dots in a row, or a dot at the start)"),
+        (
+            "b\u{fc}cher A 192.0.2.1\n",
+            1,
+            1,
+            "\"b\u{fc}cher\" is not ASCII: write internationalised names as xn-- labels (RFC 5890)",
+        ),
+        (
+            "a CNAME b\na A 192.0.2.1\n",
+            2,
+            1,
+            "A beside CNAME at a.example.com.: an alias can have no other data (RFC 2181 10.1)",
+        ),
+        (
+            "a A 192.0.2.1\n\ta.b A 192.0.2.1\n",
+            2,
+            2,
+            "unknown record type \"a.b\": of types without a name write TYPE and the number (RFC 3597 5)",
+        ),
+        (
+            "a TXT x\na CNAME b\n",
+            2,
+            1,
+            "CNAME beside TXT at a.example.com.: an alias can have no other data (RFC 2181 10.1)",
+        ),
+        ("a CNAME b\na CNAME c\n", 2, 1, "a second CNAME record at a.example.com.: there can be only one"),
+        (
+            "@ SOA a b 1 2 3 4 5\n@ SOA a b 2 2 3 4 5\n",
+            2,
+            1,
+            "a second SOA record at example.com.: there can be only one",
+        ),
+        (
+            "x SOA a b 1 2 3 4 5\n",
+            1,
+            1,
+            "the SOA record belongs at the zone's apex example.com., not at x.example.com.",
+        ),
+        ("@ SOA a b 1 2 3 4\n", 1, 18, "SOA data needs a minimum here"),
+        ("@ SOA a b 1 2 3 4 5m5\n", 1, 19, "\"5m5\" is not a minimum: seconds, or 1h30m"),
+        (
+            "a.example.net. A 192.0.2.1\n",
+            1,
+            1,
+            "a.example.net. is not within the zone example.com.: move it to its own zone, or drop the final dot",
+        ),
+        ("* NS ns\n", 1, 1, "NS at a wildcard has no defined meaning (RFC 4592 4.2, 4.4): name the zones one by one"),
+        (
+            "d DNAME e\nx.d A 192.0.2.1\n",
+            2,
+            1,
+            "d.example.com. has a DNAME record, so there can be no names below it (RFC 6672 2.4)",
+        ),
+        (
+            "x.d A 192.0.2.1\nd DNAME e\n",
+            2,
+            1,
+            "d.example.com. has a DNAME record, so there can be no names below it (RFC 6672 2.4)",
+        ),
+        ("a ANY x\n", 1, 3, "ANY is a type of question, not of data"),
+        ("a TYPE731 \\# 3 abcd\n", 1, 14, "the length says 3 octets, the hex digits make 2"),
+        ("a TYPE731 \\# 2 abxd\n", 1, 16, "'x' is not a hex digit"),
+        ("a TYPE1 \\# 3 abcdef\n", 1, 9, "bad A data: record data does not fit its type"),
+        ("$GENERATE 1-9 a A 192.0.2.1\n", 1, 1, "$GENERATE is not read: write the records out, or use a template"),
+        ("$FOO\n", 1, 1, "unknown directive \"$FOO\": $ORIGIN, $TTL and $INCLUDE are read"),
+        ("$ORIGIN\n", 1, 1, "$ORIGIN takes one name"),
+        (
+            "a CAA x issue y\n",
+            1,
+            7,
+            "bad CAA data: error parsing number: invalid digit found in string; or write it as \\# LENGTH HEX (RFC 3597 5)",
+        ),
+    ];
+    for (text, line, column, message) in cases {
+        let error = try_zone("example.com", text).map(drop).unwrap_err();
+        assert_eq!((error.line, error.column, error.message.as_str()), (Some(line), Some(column), message), "{text:?}");
+    }
+}
+
+#[test]
+fn errors_name_the_file_they_are_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let read = |name: &str| builder("example.com").zone_file(&path(name)).unwrap_err().to_string();
+    std::fs::write(path("outer"), "a A 192.0.2.1\n$INCLUDE inner\n").unwrap();
+    std::fs::write(path("inner"), "\n b A x\n").unwrap();
+    std::fs::write(path("self"), "$INCLUDE self\n").unwrap();
+    std::fs::write(path("missing"), "\n$INCLUDE none\n").unwrap();
+    std::fs::write(path("latin1"), b"a TXT \"\xfc\"\n").unwrap();
+    let place = |name: &str, rest: &str| format!("{}:{rest}", path(name).display());
+    // A line that continues no owner: the first of its file.
+    assert_eq!(
+        read("inner"),
+        place("inner", "2:2: the first record has no owner: begin the line with a name or @, without blanks before it")
+    );
+    assert_eq!(read("outer"), read("inner"));
+    assert_eq!(read("self"), place("self", "1:1: $INCLUDE nests more than 8 deep; does a file include itself?"));
+    let none = path("none");
+    assert_eq!(
+        read("missing"),
+        place("missing", &format!("2:10: {}: cannot be read: No such file or directory (os error 2)", none.display()))
+    );
+    assert_eq!(read("none"), place("none", " cannot be read: No such file or directory (os error 2)"));
+    assert_eq!(read("latin1"), place("latin1", "1:8: not UTF-8 text: write octets over 127 as \\DDD (RFC 1035 5.1)"));
+}
+
+#[test]
+fn broken_values_say_the_column() {
+    let long = format!("\"{}\"", "a".repeat(256));
+    let cases = [
+        ("a", RecordType::A, None, "192.0.2", Some(1), "\"192.0.2\" is not an IPv4 address"),
+        ("a", RecordType::A, None, "", Some(1), "A data needs an IPv4 address here"),
+        ("a", RecordType::SRV, None, "0 0 x a", Some(5), "\"x\" is not a port"),
+        ("a", RecordType::SRV, None, "0 0", Some(4), "SRV data needs a port here"),
+        (
+            "a",
+            RecordType::TXT,
+            None,
+            &long,
+            Some(1),
+            "a string of 256 octets, at most 255 are allowed: split it into several quoted strings",
+        ),
+        (
+            "a.",
+            RecordType::A,
+            None,
+            "192.0.2.1",
+            None,
+            "a. is not within the zone example.com.: move it to its own zone, or drop the final dot",
+        ),
+        (
+            "a b",
+            RecordType::A,
+            Some(1 << 31),
+            "192.0.2.1",
+            None,
+            "TTL 2147483648 is over 2147483647 seconds, the most there is (RFC 2181 8)",
+        ),
+        (
+            "",
+            RecordType::A,
+            None,
+            "192.0.2.1",
+            None,
+            "\"\" is not a name: empty label (two dots in a row, or a dot at the start)",
+        ),
+        ("a", RecordType::CNAME, None, "\"b\"", Some(1), "a name is written without quotes"),
+    ];
+    for (owner, rtype, ttl, value, column, message) in cases {
+        let error = builder("example.com").record(owner, rtype, ttl, value).unwrap_err();
+        assert_eq!((error.column, error.message.as_str(), error.line), (column, message, None));
+    }
+}
