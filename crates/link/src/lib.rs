@@ -4,10 +4,17 @@
 //! connection, pipelined, answered out of order, written in batches. Who may be trusted is
 //! `strait-identity`'s to say; which names go where is the route table's.
 
+mod backoff;
+mod dial;
 mod endpoint;
+mod exchange;
 mod metrics;
 mod peer;
+mod question;
 mod status;
+mod stream;
+#[cfg(test)]
+mod testing;
 mod upstream;
 
 pub use endpoint::{EndpointUrl, EndpointUrlError, Scheme};

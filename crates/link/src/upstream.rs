@@ -1,18 +1,36 @@
 //! A group of ordinary upstreams as a source: UDP with retry over TCP, or DNS over TLS; failover; a cap.
 
 mod address;
+mod list;
+mod server;
+mod udp;
+mod warm;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use prometheus::IntCounter;
 use strait_resolve::{Ask, BoxFuture, Source, SourceError};
-use strait_wire::{Answer, Name};
+use strait_wire::{Answer, ClusterPath, Name, Rcode};
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::LinkMetrics;
+use self::list::{ResolvConf, ServerList};
+use self::server::{Server, TryError};
+use crate::backoff::jitter;
+use crate::metrics::{Kind, Reason};
+use crate::{LinkMetrics, question};
 
 pub use address::{UpstreamServer, UpstreamServerError};
+
+/// Tries of one question at one server (RFC 9520 3.1).
+const TRIES_PER_SERVER: usize = 3;
+/// Tries of one question in all: a bound on what one client's question can set off.
+const MAX_TRIES: usize = 8;
+/// Between two questions to a server that does not answer.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Where the list of upstreams comes from.
 #[derive(Debug, Clone)]
@@ -48,23 +66,155 @@ pub struct UpstreamSettings {
 
 /// A group of upstreams. Works from [`UpstreamGroup::start`] on until dropped.
 pub struct UpstreamGroup {
-    _settings: UpstreamSettings,
+    settings: Arc<UpstreamSettings>,
+    list: Arc<ServerList>,
+    outstanding: Semaphore,
+    overloaded: IntCounter,
+    _stop: DropGuard,
 }
 
 impl UpstreamGroup {
     /// Starts watching the file, if there is one. A missing file is not an error here: it is logged, and awaited.
+    ///
+    /// Must be called within a tokio runtime.
     pub fn start(
         settings: UpstreamSettings,
         metrics: Arc<LinkMetrics>,
     ) -> Result<Arc<Self>, strait_identity::BundleError> {
-        let _ = metrics;
-        Ok(Arc::new(Self { _settings: settings }))
+        let tls = strait_identity::public_client_config(settings.ca.as_deref())?;
+        let overloaded = metrics.overloaded(Kind::Upstream, &settings.name);
+        let list = Arc::new(ServerList::new(&settings.name, settings.exclude.clone(), tls, metrics));
+        let stop = CancellationToken::new();
+        match &settings.servers {
+            UpstreamServers::List(servers) => list.replace(servers.clone()),
+            UpstreamServers::ResolvConf(path) => {
+                let mut file = ResolvConf::new(path.clone());
+                file.look(&list);
+                tokio::spawn(stop.clone().run_until_cancelled_owned(file.watch(Arc::clone(&list))));
+            }
+        }
+        let settings = Arc::new(settings);
+        let prober = probe_the_dead(Arc::clone(&list), Arc::clone(&settings));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(prober));
+        Ok(Arc::new(Self {
+            outstanding: Semaphore::new(settings.max_outstanding.min(Semaphore::MAX_PERMITS)),
+            settings,
+            list,
+            overloaded,
+            _stop: stop.drop_guard(),
+        }))
+    }
+
+    async fn exchange(&self, ask: &Ask) -> Result<Answer, SourceError> {
+        let Ok(_permit) = self.outstanding.try_acquire() else {
+            self.overloaded.inc();
+            let max = self.settings.max_outstanding;
+            return Err(SourceError::Overloaded(format!("{max} questions to upstreams are outstanding already")));
+        };
+        let servers = self.list.current();
+        if servers.is_empty() {
+            return Err(SourceError::NotReady("no upstream is known yet".to_owned()));
+        }
+        let deadline = Instant::now() + self.settings.deadline;
+        let mut outcomes = Outcomes::default();
+        for server in plan(&servers) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            if outcomes.is_settled(server) {
+                continue;
+            }
+            match server.ask(ask, &self.settings.zone, left.min(self.settings.try_budget)).await {
+                Ok(answer) => match refusal(answer.rcode()) {
+                    None => return Ok(answer),
+                    Some(reason) => {
+                        server.metrics.failed(reason);
+                        outcomes.refused(server, answer);
+                    }
+                },
+                Err(error) => outcomes.failed(server, error),
+            }
+        }
+        outcomes.conclude()
     }
 }
 
 impl Source for UpstreamGroup {
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
-        let _ = ask;
-        unimplemented!()
+        Box::pin(self.exchange(ask))
     }
 }
+
+/// Who is asked one after the other: the list in its order, then those that have not answered of late, then the
+/// list again. With everyone dead, each gets one try.
+fn plan(servers: &[Arc<Server>]) -> Vec<&Arc<Server>> {
+    let (dead, alive): (Vec<_>, Vec<_>) = servers.iter().partition(|server| server.is_dead());
+    let again = alive.iter().cycle().take(alive.len() * (TRIES_PER_SERVER - 1));
+    alive.iter().chain(&dead).chain(again).take(MAX_TRIES).copied().collect()
+}
+
+/// Whether another server may know better.
+fn refusal(rcode: Rcode) -> Option<Reason> {
+    match rcode {
+        Rcode::SERVFAIL => Some(Reason::Servfail),
+        Rcode::REFUSED | Rcode::NOTIMP | Rcode::FORMERR => Some(Reason::Refused),
+        _ => None,
+    }
+}
+
+/// What became of the tries of one question.
+#[derive(Default)]
+struct Outcomes {
+    refused: Vec<(UpstreamServer, Answer)>,
+    failed: Vec<(UpstreamServer, TryError)>,
+}
+
+impl Outcomes {
+    /// Whether asking the server again is of no use.
+    fn is_settled(&self, server: &Server) -> bool {
+        self.refused.iter().any(|(address, _)| *address == server.address)
+    }
+
+    fn refused(&mut self, server: &Server, answer: Answer) {
+        self.refused.push((server.address.clone(), answer));
+    }
+
+    fn failed(&mut self, server: &Server, error: TryError) {
+        self.failed.retain(|(address, _)| *address != server.address);
+        self.failed.push((server.address.clone(), error));
+    }
+
+    /// The last refusal, as it came; without one, who failed and why.
+    fn conclude(mut self) -> Result<Answer, SourceError> {
+        if let Some((_, answer)) = self.refused.pop() {
+            return Ok(answer);
+        }
+        let bad = self.failed.iter().all(|(_, error)| matches!(error, TryError::BadAnswer(_)));
+        let causes: Vec<String> = self.failed.iter().map(|(address, error)| format!("{address} {error}")).collect();
+        let text = format!("no upstream answered: {}", causes.join("; "));
+        match bad && !self.failed.is_empty() {
+            true => Err(SourceError::BadAnswer(text)),
+            false => Err(SourceError::Unreachable(text)),
+        }
+    }
+}
+
+/// Asks the servers that do not answer about the zone, until they do.
+async fn probe_the_dead(list: Arc<ServerList>, settings: Arc<UpstreamSettings>) {
+    let probe = question::probe(&settings.zone, ClusterPath::default());
+    loop {
+        tokio::time::sleep(jitter(PROBE_INTERVAL)).await;
+        let servers = list.current();
+        let probes = servers
+            .iter()
+            .filter(|server| server.is_dead())
+            .map(|s| s.ask(&probe, &settings.zone, settings.try_budget));
+        // Any well-formed answer counts; the server takes note of it itself.
+        futures_util::future::join_all(probes).await;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

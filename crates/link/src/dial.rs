@@ -1,0 +1,86 @@
+//! Making connections: host names, TCP, TLS.
+
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use hickory_resolver::TokioResolver;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// The addresses tried for one host name.
+const MAX_ADDRESSES: usize = 8;
+
+/// The addresses of a host: itself, or what hosts file and resolvers of this machine say.
+pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    // Made anew each time, since the machine's configuration may have changed.
+    let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(io::Error::other)?;
+    let found = resolver.lookup_ip(format!("{host}.")).await.map_err(|error| {
+        io::Error::new(io::ErrorKind::NotFound, format!("the host name {host} cannot be resolved: {error}"))
+    })?;
+    Ok(found.iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, port)).collect())
+}
+
+/// Connects to the first address that takes the connection.
+pub(crate) async fn tcp(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Makes TLS of a connection.
+pub(crate) async fn tls(
+    stream: TcpStream,
+    config: &Arc<ClientConfig>,
+    server_name: &str,
+) -> io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(server_name.to_owned()).map_err(io::Error::other)?;
+    TlsConnector::from(Arc::clone(config)).connect(name, stream).await
+}
+
+/// What went wrong, in words for people.
+pub(crate) fn explain(error: &io::Error) -> String {
+    if let Some(rejection) = strait_identity::rejection_of(error) {
+        return format!("its certificate is not accepted: {rejection}");
+    }
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (tls, error.kind()) {
+        // With TLS 1.3 a server refuses our certificate after our side of the handshake is done.
+        (Some(rustls::Error::AlertReceived(alert)), _) => format!(
+            "it refused the TLS connection (alert {alert:?}); it may not know our certificate's authority: compare its trust bundle with our CA"
+        ),
+        (_, io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        (_, io::ErrorKind::ConnectionReset) => "the connection was reset".to_owned(),
+        (_, io::ErrorKind::UnexpectedEof) => "the other end closed the connection".to_owned(),
+        _ => chain(error),
+    }
+}
+
+/// An error with its sources, each said once.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

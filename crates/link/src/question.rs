@@ -1,0 +1,112 @@
+//! The bytes of a question that goes out.
+//!
+//! Recursion desired; EDNS with our payload size; DO and CD as the client has them; AD, since answers are
+//! kept for clients that ask for it (RFC 6840 5.7); no client subnet, ever (RFC 7871 11.1).
+
+use strait_resolve::Ask;
+use strait_wire::{Class, ClusterPath, Edns, EdnsOption, Flags, Header, Name, Question, RecordType, option};
+
+/// The block that questions inside TLS are padded to (RFC 8467 4.1).
+const QUERY_BLOCK: usize = 128;
+/// An OPT record without options, and an option without data.
+const OPT_LEN: usize = 11;
+const OPTION_LEN: usize = 4;
+
+/// Whether a question is padded; only what is encrypted gains by it (RFC 7830 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Padding {
+    Off,
+    On,
+}
+
+/// The question in wire format, with `name` as the name asked for (its case may have been changed).
+pub(crate) fn encode(id: u16, ask: &Ask, name: &Name, path: &ClusterPath, padding: Padding) -> Vec<u8> {
+    let mut out = Vec::with_capacity(2 * QUERY_BLOCK);
+    let flags = Flags(Flags::RD | Flags::AD).with(Flags::CD, ask.checking_disabled);
+    Header { id, flags, qdcount: 1, ancount: 0, nscount: 0, arcount: 1 }.write(&mut out);
+    out.extend_from_slice(name.as_wire());
+    out.extend_from_slice(&ask.question.rtype.0.to_be_bytes());
+    out.extend_from_slice(&ask.question.class.0.to_be_bytes());
+    let mut edns = Edns { dnssec_ok: ask.dnssec_ok, ..Edns::default() };
+    if !path.is_empty() {
+        edns.options.push(EdnsOption { code: option::CLUSTER_PATH, data: path.encode() });
+    }
+    if padding == Padding::On {
+        let options: usize = edns.options.iter().map(|o| OPTION_LEN + o.data.len()).sum();
+        let bare = out.len() + OPT_LEN + options + OPTION_LEN;
+        let data = vec![0; bare.next_multiple_of(QUERY_BLOCK) - bare];
+        edns.options.push(EdnsOption { code: option::PADDING, data });
+    }
+    edns.write(&mut out);
+    out
+}
+
+/// `name` with the case of each letter drawn anew: what a forger has to guess besides port and identifier.
+pub(crate) fn randomize_case(name: &Name) -> Name {
+    let bits: [u8; 32] = rand::random();
+    let mut wire = name.as_wire().to_vec();
+    for (at, octet) in wire.iter_mut().enumerate() {
+        // Length octets are at most 63 and so never ASCII letters.
+        if octet.is_ascii_alphabetic() && bits[at / 8] >> (at % 8) & 1 == 1 {
+            *octet ^= 0x20;
+        }
+    }
+    Name::from_wire(&wire).unwrap_or_else(|_| name.clone())
+}
+
+/// The question that shows whether a server answers for `zone`: its SOA, or for the root its NS.
+pub(crate) fn probe(zone: &Name, path: ClusterPath) -> Ask {
+    let rtype = if zone.is_root() { RecordType::NS } else { RecordType::SOA };
+    let question = Question { name: zone.clone(), rtype, class: Class::IN };
+    Ask { question, dnssec_ok: false, checking_disabled: false, path }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use strait_wire::{Message, UDP_PAYLOAD};
+
+    use super::*;
+
+    fn ask(name: &str) -> Ask {
+        let question = Question { name: name.parse().unwrap(), rtype: RecordType::A, class: Class::IN };
+        Ask { question, dnssec_ok: true, checking_disabled: true, path: ClusterPath::default() }
+    }
+
+    #[test]
+    fn a_question_carries_what_matters_and_no_more() {
+        let ask = ask("www.example.com");
+        let path = ClusterPath::default().passing("a.example").unwrap();
+        let message = Message::parse(&encode(7, &ask, &ask.question.name, &path, Padding::Off)).unwrap();
+        assert_eq!(message.id, 7);
+        assert_eq!(message.flags, Flags(Flags::RD | Flags::AD | Flags::CD));
+        assert_eq!(message.questions, vec![ask.question.clone()]);
+        let edns = message.edns.unwrap();
+        assert_eq!((edns.udp_payload, edns.version, edns.dnssec_ok), (UDP_PAYLOAD, 0, true));
+        assert_eq!(edns.options, vec![EdnsOption { code: option::CLUSTER_PATH, data: b"a.example".to_vec() }]);
+        // Nothing passed: no option at all.
+        let plain = encode(7, &ask, &ask.question.name, &ClusterPath::default(), Padding::Off);
+        assert_eq!(Message::parse(&plain).unwrap().edns.unwrap().options, vec![]);
+    }
+
+    /// RFC 8467 4.1: questions are padded to the next multiple of 128 octets.
+    #[test]
+    fn rfc8467_4_1_questions_are_padded() {
+        for len in 1..=60 {
+            let ask = ask(&format!("{}.example.com", "x".repeat(len)));
+            let path = ClusterPath::default().passing("a.example").unwrap();
+            let wire = encode(0, &ask, &ask.question.name, &path, Padding::On);
+            assert_eq!(wire.len() % QUERY_BLOCK, 0, "{len}");
+            assert!(Message::parse(&wire).unwrap().edns.unwrap().option(option::PADDING).is_some());
+        }
+    }
+
+    #[test]
+    fn case_is_drawn_anew_each_time() {
+        let name: Name = "abcdefghijklmnopqrstuvwxyz-0123.example.com".parse().unwrap();
+        let drawn: std::collections::HashSet<Vec<u8>> =
+            (0..100).map(|_| randomize_case(&name).as_wire().to_vec()).collect();
+        assert_eq!(drawn.len(), 100);
+        assert!(drawn.iter().all(|wire| wire.eq_ignore_ascii_case(name.as_wire())));
+    }
+}

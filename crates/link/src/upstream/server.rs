@@ -1,0 +1,196 @@
+//! One upstream server: how it is asked, and whether it is believed to be alive.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{Fuse, FusedFuture, FutureExt};
+use rustls::ClientConfig;
+use strait_resolve::Ask;
+use strait_wire::{Answer, Name};
+use tracing::{info, warn};
+
+use super::address::UpstreamServer;
+use super::udp::{Heard, UdpQuestion};
+use super::warm::{Transport, WarmLink};
+use crate::State;
+use crate::dial::explain;
+use crate::exchange::LinkError;
+use crate::metrics::{Ignored, Kind, LinkMetrics, Reason, ServerMetrics};
+use crate::question::{Padding, encode};
+
+/// Failures in a row after which a server is put behind the others.
+const FALL: u32 = 3;
+/// Datagrams in one wait that are not the answer before the same question goes over TCP as well, where nobody
+/// can forge from outside.
+const MAX_FORGED: u32 = 3;
+
+/// Why one server gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TryError {
+    #[error("timed out")]
+    Timeout,
+    #[error("{0}")]
+    Connection(String),
+    #[error("{0}")]
+    BadAnswer(String),
+    #[error("too many questions in flight")]
+    Full,
+}
+
+impl TryError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Timeout => Reason::Timeout,
+            Self::Connection(_) => Reason::Connection,
+            Self::BadAnswer(_) => Reason::BadAnswer,
+            Self::Full => Reason::Full,
+        }
+    }
+}
+
+impl From<LinkError> for TryError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Full => Self::Full,
+            LinkError::Lost(cause) | LinkError::Failed(cause) => Self::Connection(cause.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for TryError {
+    fn from(error: io::Error) -> Self {
+        Self::Connection(explain(&error))
+    }
+}
+
+/// One upstream server of a group.
+pub(super) struct Server {
+    pub(super) address: UpstreamServer,
+    group: String,
+    link: Arc<WarmLink>,
+    pub(super) metrics: Arc<ServerMetrics>,
+    failures: AtomicU32,
+    dead: AtomicBool,
+}
+
+impl Server {
+    pub(super) fn new(
+        address: UpstreamServer,
+        group: &str,
+        tls: &Arc<ClientConfig>,
+        metrics: &Arc<LinkMetrics>,
+    ) -> Arc<Self> {
+        let metrics = metrics.server(Kind::Upstream, group, &address);
+        metrics.state(State::Up);
+        let transport = match &address {
+            UpstreamServer::Plain(_) => Transport::Tcp,
+            UpstreamServer::Tls { server_name, .. } => {
+                Transport::Tls { config: Arc::clone(tls), server_name: server_name.clone() }
+            }
+        };
+        let link = WarmLink::new(address.address(), transport, Arc::clone(&metrics));
+        let group = group.to_owned();
+        Arc::new(Self { address, group, link, metrics, failures: AtomicU32::new(0), dead: AtomicBool::new(false) })
+    }
+
+    /// Whether it has failed too often in a row, and not answered since.
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Asks once, within `budget`; what it says is checked against `zone`.
+    pub(super) async fn ask(&self, ask: &Ask, zone: &Name, budget: Duration) -> Result<Answer, TryError> {
+        self.metrics.asked();
+        let start = Instant::now();
+        let exchange = async {
+            match &self.address {
+                UpstreamServer::Plain(_) => self.ask_udp(ask, zone).await,
+                UpstreamServer::Tls { .. } => self.ask_link(ask, zone, Padding::On).await,
+            }
+        };
+        let answer = tokio::time::timeout(budget, exchange).await.unwrap_or(Err(TryError::Timeout));
+        match &answer {
+            Ok(_) => {
+                self.metrics.answered(start.elapsed());
+                self.alive();
+            }
+            Err(error) => {
+                self.metrics.failed(error.reason());
+                self.failed(error);
+            }
+        }
+        answer
+    }
+
+    /// Asks over UDP, and over TCP as well once UDP turns out not to be enough.
+    async fn ask_udp(&self, ask: &Ask, zone: &Name) -> Result<Answer, TryError> {
+        let mut udp = UdpQuestion::send(self.address.address(), ask, zone).await?;
+        let mut tcp = std::pin::pin!(Fuse::terminated());
+        let (mut forged, mut over_tcp) = (0, false);
+        loop {
+            tokio::select! {
+                heard = udp.hear() => match heard {
+                    Ok(Heard::Answer(answer, dropped)) => {
+                        self.metrics.dropped.inc_by(dropped as u64);
+                        return Ok(answer);
+                    }
+                    Ok(Heard::Truncated) => {
+                        self.metrics.over_tcp();
+                        return self.ask_link(ask, zone, Padding::Off).await;
+                    }
+                    Ok(Heard::Ignored(reason)) => {
+                        self.metrics.ignored(reason);
+                        forged += 1;
+                        // Right id and port but another case: a server that does not keep it, most likely.
+                        // TCP settles it either way.
+                        if !over_tcp && (forged >= MAX_FORGED || reason == Ignored::Case) {
+                            over_tcp = true;
+                            self.metrics.over_tcp();
+                            tcp.set(self.ask_link(ask, zone, Padding::Off).fuse());
+                        }
+                    }
+                    Err(error) if tcp.is_terminated() => return Err(error.into()),
+                    // The answer may still come over TCP.
+                    Err(_) => return (&mut tcp).await,
+                },
+                // A failure over TCP leaves the wait for UDP as it was.
+                Ok(answer) = &mut tcp => return Ok(answer),
+            }
+        }
+    }
+
+    async fn ask_link(&self, ask: &Ask, zone: &Name, padding: Padding) -> Result<Answer, TryError> {
+        let wire = encode(0, ask, &ask.question.name, &ask.path, padding);
+        let response = self.link.ask(&wire).await?;
+        let (answer, dropped) =
+            Answer::check(&response, &ask.question, zone).map_err(|error| TryError::BadAnswer(error.to_string()))?;
+        self.metrics.dropped.inc_by(dropped as u64);
+        match answer.is_truncated() {
+            true => Err(TryError::BadAnswer("truncated although not over UDP".to_owned())),
+            false => Ok(answer),
+        }
+    }
+
+    fn alive(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        if self.dead.swap(false, Ordering::Relaxed) {
+            self.metrics.state(State::Up);
+            info!(zone = self.group, upstream = %self.address, "upstream answers again");
+        }
+    }
+
+    fn failed(&self, error: &TryError) {
+        // Our own limit says nothing about the server.
+        if matches!(error, TryError::Full) {
+            return;
+        }
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if failures >= FALL && !self.dead.swap(true, Ordering::Relaxed) {
+            self.metrics.state(State::Down);
+            warn!(zone = self.group, upstream = %self.address, cause = %error,
+                "upstream does not answer; it is asked last until it does");
+        }
+    }
+}
