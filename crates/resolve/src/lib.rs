@@ -3,16 +3,22 @@
 //! [`Resolver`] names the stages in order; each stage is a module. Listeners (`serve`) feed it
 //! through [`Respond`]; sources behind a network (`link`) plug in through [`Source`]. No sockets here.
 
+mod active;
 mod admission;
 mod cache;
 mod flight;
 mod follow;
 mod metrics;
+mod minimal;
 mod origin;
 mod query_log;
 mod resolver;
+mod respond;
 mod route;
 mod source;
+mod special;
+#[cfg(test)]
+mod testing;
 pub mod zone;
 
 pub use admission::{AccessList, Admission, Admit, IpNet, IpNetError};
@@ -20,6 +26,8 @@ pub use cache::{AnswerCache, CacheSettings};
 pub use metrics::ResolveMetrics;
 pub use origin::{Origin, Transport};
 pub use query_log::{QueryLog, QueryLogEntry, QueryLogFilter};
-pub use resolver::{Now, Resolver, ResolverSettings, Respond};
+pub use resolver::{Resolver, ResolverSettings, Transit};
+pub use respond::{Now, Respond};
 pub use route::{Route, RouteTable};
 pub use source::{Ask, BoxFuture, Source, SourceError};
+pub use special::special_routes;

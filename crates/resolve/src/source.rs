@@ -65,6 +65,12 @@ impl SourceError {
         }
     }
 
+    /// Whether the next client would be told the same: neither a passing shortage of ours, nor what is due to the
+    /// way this one question came.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        !matches!(self, Self::Overloaded(_) | Self::Loop(_))
+    }
+
     /// The extended error a client gets.
     pub fn ede(&self) -> Ede {
         let code = match self {

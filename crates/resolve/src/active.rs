@@ -1,0 +1,91 @@
+//! The route table in force: every route with its counters, under a generation.
+//!
+//! A route that a change leaves as it was keeps its [`ZoneState`]; cached answers hold that state
+//! and not the source, so that a removed peer's links end although its answers are still in memory.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use strait_wire::Name;
+
+use crate::metrics::ZoneMetrics;
+use crate::{ResolveMetrics, Route, RouteTable};
+
+/// What outlives a look-up of a zone: its identity and its counters.
+pub(crate) struct ZoneState {
+    /// The zone's name as metrics and logs say it.
+    pub(crate) label: Arc<str>,
+    pub(crate) kind: &'static str,
+    pub(crate) is_peer: bool,
+    pub(crate) metrics: ZoneMetrics,
+    /// Clients that wait for an answer of this zone.
+    pub(crate) waiting: AtomicUsize,
+}
+
+impl ZoneState {
+    pub(crate) fn new(label: &str, kind: &'static str, metrics: &ResolveMetrics) -> Self {
+        let (metrics, waiting) = (metrics.zone(label), AtomicUsize::new(0));
+        Self { label: label.into(), kind, is_peer: kind == "peer", metrics, waiting }
+    }
+}
+
+/// A route with its state.
+pub(crate) struct ActiveRoute {
+    pub(crate) route: Arc<Route>,
+    pub(crate) zone: Arc<ZoneState>,
+}
+
+/// An immutable snapshot.
+pub(crate) struct ActiveTable {
+    generation: u64,
+    table: Arc<RouteTable>,
+    /// In the order of the table.
+    routes: Vec<Arc<ActiveRoute>>,
+}
+
+impl ActiveTable {
+    /// The first table.
+    pub(crate) fn first(table: RouteTable, metrics: &ResolveMetrics) -> Self {
+        let routes = table.iter().map(|route| Arc::new(Self::activate(route, metrics))).collect();
+        Self { generation: 1, table: Arc::new(table), routes }
+    }
+
+    /// The table that follows this one.
+    pub(crate) fn followed_by(&self, table: &Arc<RouteTable>, metrics: &ResolveMetrics) -> Self {
+        let keep = |route: &Arc<Route>| {
+            let lower = route.zone.to_lowercase();
+            let before = self.find(lower.as_wire()).filter(|active| active.route.is_same(route));
+            before.map_or_else(|| Arc::new(Self::activate(route, metrics)), Arc::clone)
+        };
+        let routes = table.iter().map(keep).collect();
+        Self { generation: self.generation + 1, table: Arc::clone(table), routes }
+    }
+
+    fn activate(route: &Arc<Route>, metrics: &ResolveMetrics) -> ActiveRoute {
+        let label = route.zone.to_lowercase().to_string();
+        let zone = Arc::new(ZoneState::new(&label, route.kind, metrics));
+        ActiveRoute { route: Arc::clone(route), zone }
+    }
+
+    /// Drops the counters of the zones of `self` that `next` has no more.
+    pub(crate) fn forget_missing(&self, next: &RouteTable) {
+        let kept: HashSet<&Name> = next.iter().map(|route| &route.zone).collect();
+        for gone in self.routes.iter().filter(|active| !kept.contains(&active.route.zone)) {
+            gone.zone.metrics.forget();
+        }
+    }
+
+    /// The route of the name whose wire form in lower case is `lower`.
+    pub(crate) fn find(&self, lower: &[u8]) -> Option<&Arc<ActiveRoute>> {
+        self.table.position(lower).map(|at| &self.routes[at])
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn table(&self) -> &Arc<RouteTable> {
+        &self.table
+    }
+}

@@ -1,0 +1,65 @@
+//! Receive and refuse cheaply: from a packet to a question.
+
+use std::time::Instant;
+
+use strait_wire::{Class, ClusterPath, QueryView, Question, Refusal};
+
+use super::Road;
+use crate::cache::CacheKey;
+use crate::{Ask, Now, Origin};
+
+/// A well-formed question with who asks it.
+pub(crate) struct Asked<'a> {
+    pub(crate) query: QueryView<'a>,
+    pub(crate) origin: &'a Origin,
+    pub(crate) arrived: Instant,
+    pub(crate) key: CacheKey,
+    /// The clusters passed so far.
+    pub(crate) path: ClusterPath,
+}
+
+impl Road {
+    /// Reads a packet. What is no question of ours is refused here, on a few octets, for every transport alike.
+    pub(super) fn receive<'a>(
+        &self,
+        packet: &'a [u8],
+        origin: &'a Origin,
+        reply: &mut Vec<u8>,
+    ) -> Result<Asked<'a>, Now> {
+        let arrived = Instant::now();
+        let read = QueryView::parse(packet).and_then(|query| Ok((query.cluster_path()?, query)));
+        match read {
+            Ok((path, query)) => Ok(Asked { key: CacheKey::of_query(&query), query, origin, arrived, path }),
+            Err(refusal) => Err(self.refuse(refusal, packet, origin, reply)),
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal, packet: &[u8], origin: &Origin, reply: &mut Vec<u8>) -> Now {
+        self.settings.metrics.refuse(refusal.reason());
+        let before = reply.len();
+        if self.settings.admit.tells_refusals(origin) {
+            refusal.write_reply(packet, reply);
+        }
+        if reply.len() > before { Now::Reply } else { Now::Nothing }
+    }
+}
+
+impl Asked<'_> {
+    /// The question as a source gets it.
+    pub(super) fn ask(&self) -> Ask {
+        let question =
+            Question { name: self.query.qname().to_lowercase(), rtype: self.query.rtype(), class: Class::IN };
+        Ask {
+            question,
+            dnssec_ok: self.query.dnssec_ok(),
+            checking_disabled: self.query.checking_disabled(),
+            path: self.path.clone(),
+        }
+    }
+
+    /// What must be equal for two questions to share an exchange: the question itself, the clusters
+    /// passed, and the route table it travels by.
+    pub(super) fn flight_key(&self, generation: u64) -> Vec<u8> {
+        [&generation.to_be_bytes(), self.key.as_bytes(), &self.path.encode()].concat()
+    }
+}

@@ -1,0 +1,155 @@
+//! Reply: what the client gets, its size and its options, and the one place where questions are counted.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use strait_wire::{Answer, Ede, Rcode, ReplyLimits};
+
+use super::{Asked, Road};
+use crate::active::{ActiveRoute, ZoneState};
+use crate::cache::Entry;
+use crate::{Now, QueryLogEntry, Transport};
+
+/// Where the stages have brought a question.
+pub(super) enum Step {
+    /// Silence.
+    Drop,
+    /// No answer, and why.
+    Refuse(Refusing),
+    /// An answer from the cache.
+    Cached(Arc<Entry>),
+    /// An answer that the zone's source had at once.
+    Local(Arc<ZoneState>, Answer),
+    /// The route's source must be asked.
+    Ask(Arc<ActiveRoute>),
+    /// An answer just got.
+    Exchanged(Arc<Entry>),
+}
+
+/// Why there is no answer.
+pub(super) enum Refusing {
+    NotAllowed(Ede),
+    NoRoute,
+    Loop(Arc<ZoneState>, Ede),
+    NoRecursion(Arc<ZoneState>),
+    Overloaded(Arc<ZoneState>),
+    BrokenOff(Arc<ZoneState>),
+    Deadline(Arc<ZoneState>, Duration),
+}
+
+impl Refusing {
+    /// The one place that says what a client is told.
+    fn told(&self) -> (Rcode, Ede) {
+        let (rcode, code, text) = match self {
+            Self::NotAllowed(ede) | Self::Loop(_, ede) => return (Rcode::REFUSED, ede.clone()),
+            Self::NoRoute => (
+                Rcode::REFUSED,
+                Ede::NOT_AUTHORITATIVE,
+                "no zone here holds this name and no upstreams are configured".into(),
+            ),
+            Self::NoRecursion(_) => (
+                Rcode::REFUSED,
+                Ede::NOT_AUTHORITATIVE,
+                "not known here, and the query does not desire recursion (RD)".into(),
+            ),
+            Self::Overloaded(_) => (Rcode::SERVFAIL, Ede::OTHER, "too many questions are waiting for answers".into()),
+            Self::BrokenOff(_) => (Rcode::SERVFAIL, Ede::OTHER, "the exchange broke off".into()),
+            Self::Deadline(_, deadline) => {
+                (Rcode::SERVFAIL, Ede::NO_REACHABLE_AUTHORITY, format!("no answer within {deadline:?}").into())
+            }
+        };
+        (rcode, Ede { code, text })
+    }
+
+    /// The word in `strait_refused_total`.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NotAllowed(_) => "not_allowed",
+            Self::NoRoute => "no_route",
+            Self::Loop(..) => "loop",
+            Self::NoRecursion(_) => "no_recursion",
+            Self::Overloaded(_) => "overloaded",
+            Self::BrokenOff(_) => "broken_off",
+            Self::Deadline(..) => "deadline",
+        }
+    }
+
+    fn zone(&self) -> Option<&Arc<ZoneState>> {
+        match self {
+            Self::NotAllowed(_) | Self::NoRoute => None,
+            Self::Loop(zone, _)
+            | Self::NoRecursion(zone)
+            | Self::Overloaded(zone)
+            | Self::BrokenOff(zone)
+            | Self::Deadline(zone, _) => Some(zone),
+        }
+    }
+}
+
+impl Road {
+    /// Appends the reply and counts the question.
+    pub(super) fn reply(&self, asked: &Asked<'_>, step: Step, reply: &mut Vec<u8>) -> Now {
+        let (query, limits) = (&asked.query, limits(asked));
+        let (zone, rcode, cached) = match &step {
+            Step::Ask(_) => return Now::Later,
+            Step::Drop => {
+                self.settings.metrics.refuse("not_allowed");
+                return Now::Nothing;
+            }
+            Step::Refuse(refusing) => {
+                self.settings.metrics.refuse(refusing.reason());
+                let (rcode, ede) = refusing.told();
+                query.write_error(rcode, Some(&ede), reply);
+                (refusing.zone().unwrap_or(&self.nowhere), rcode, false)
+            }
+            Step::Cached(entry) => {
+                entry.zone.metrics.hit(entry.answer.kind());
+                let age = entry.age(asked.arrived);
+                entry.answer.write_reply(query, age, limits, entry.cached_ede(), reply);
+                (&entry.zone, entry.answer.rcode(), true)
+            }
+            Step::Local(zone, answer) => {
+                answer.write_reply(query, 0, limits, None, reply);
+                (zone, answer.rcode(), false)
+            }
+            Step::Exchanged(entry) => {
+                entry.answer.write_reply(query, entry.age(Instant::now()), limits, None, reply);
+                (&entry.zone, entry.answer.rcode(), false)
+            }
+        };
+        self.count(asked, zone, rcode, cached);
+        Now::Reply
+    }
+
+    fn count(&self, asked: &Asked<'_>, zone: &ZoneState, rcode: Rcode, cached: bool) {
+        let duration = asked.arrived.elapsed();
+        zone.metrics.answered(asked.origin.transport, asked.query.rtype(), rcode, duration);
+        if !self.settings.query_log.picks(rcode) {
+            return;
+        }
+        self.settings.query_log.record(QueryLogEntry {
+            time: SystemTime::now(),
+            client: asked.origin.client,
+            transport: asked.origin.transport,
+            identity: asked.origin.identity.clone(),
+            name: asked.query.qname(),
+            rtype: asked.query.rtype(),
+            rcode,
+            zone: Arc::clone(&zone.label),
+            source: zone.kind,
+            cached,
+            duration,
+        });
+    }
+}
+
+/// Size and options, by the transport and what the client can take.
+fn limits(asked: &Asked<'_>) -> ReplyLimits {
+    match asked.origin.transport {
+        Transport::Udp => ReplyLimits::udp(&asked.query),
+        Transport::Tcp => ReplyLimits { keepalive: asked.origin.keepalive, ..ReplyLimits::stream() },
+        Transport::Dot | Transport::Grpc => {
+            ReplyLimits { keepalive: asked.origin.keepalive, padding: true, ..ReplyLimits::stream() }
+        }
+    }
+}
