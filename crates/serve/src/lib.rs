@@ -12,11 +12,15 @@ mod accept;
 mod bind;
 mod dns;
 mod gate;
+mod grpc;
+mod handshake;
 mod limits;
 mod metrics;
 mod peers;
 mod questions;
+mod rejections;
 mod stream;
+mod tenure;
 mod udp;
 
 #[cfg(test)]
@@ -24,6 +28,7 @@ mod testkit;
 
 pub use bind::BindError;
 pub use dns::DnsListeners;
+pub use grpc::MAX_BATCH_LEN;
 pub use limits::StreamLimits;
 pub use metrics::ServeMetrics;
 pub use peers::{ConnectionObserver, PeerListenerSettings, PeerListeners};

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus::Registry;
+use strait_identity::{CertificateAuthority, TrustBundle};
 use strait_resolve::{BoxFuture, Now, Origin, Respond};
 use tokio::sync::Notify;
 
@@ -146,4 +147,19 @@ pub(crate) fn eventually(condition: impl Fn() -> bool) -> impl Future<Output = (
 /// Runs a step of a test that must end; fails after a patience no healthy run needs.
 pub(crate) async fn soon<T>(step: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), step).await.expect("the step did not end within 20 s")
+}
+
+/// A new CA for a trust domain.
+pub(crate) fn authority(trust_domain: &str) -> CertificateAuthority {
+    CertificateAuthority::create(&trust_domain.parse().unwrap(), Duration::from_secs(3600)).unwrap()
+}
+
+/// The bundle of a CA.
+pub(crate) fn bundle(authority: &CertificateAuthority) -> TrustBundle {
+    TrustBundle::from_pem(authority.certificate_pem(), Some(authority.trust_domain().clone())).unwrap()
+}
+
+/// The bundle of a new CA.
+pub(crate) fn bundle_of(trust_domain: &str) -> TrustBundle {
+    bundle(&authority(trust_domain))
 }

@@ -1,0 +1,114 @@
+//! gRPC for peers: `strait.v1.Dns/Exchange`, `coredns.dns.DnsService/Query` and the services of
+//! others, over connections that have been verified already.
+
+mod connection;
+mod exchange;
+mod query;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use strait_identity::Identity;
+use strait_proto::coredns::dns_service_server::DnsServiceServer;
+use strait_proto::v1::dns_server::DnsServer;
+use strait_resolve::{Origin, Respond, Transport};
+use strait_wire::MAX_MESSAGE_LEN;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::{InterceptorLayer, Routes};
+use tonic::transport::Server;
+use tonic::{Extensions, Request, Status};
+
+use crate::StreamLimits;
+pub(crate) use connection::PeerStream;
+
+/// The longest `strait.v1.Batch` that is taken, in octets; a longer one ends its stream.
+pub const MAX_BATCH_LEN: usize = 256 << 10;
+
+/// A `DnsPacket` is one DNS message and its protobuf tag and length.
+const MAX_PACKET_LEN: usize = MAX_MESSAGE_LEN + 16;
+
+/// Octets of one connection under way to us and not yet taken.
+const CONNECTION_WINDOW: u32 = 512 << 10;
+
+/// The largest header list, in octets: gRPC needs some hundred.
+const MAX_HEADER_LIST: u32 = 8 << 10;
+
+/// Streams the client may reset before we have looked at them (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 20;
+
+/// Streams the client may make us reset (CVE-2025-8671).
+const MAX_LOCAL_RESETS: usize = 64;
+
+/// Between pings, and how long a ping may go unanswered: so a peer that vanished is noticed.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What every request of a connection finds in its extensions.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    client: SocketAddr,
+    identity: Arc<Identity>,
+    /// Room for questions in work, shared by all streams of the connection.
+    room: Arc<Semaphore>,
+}
+
+/// Serves verified HTTP/2 connections.
+#[derive(Clone)]
+pub(crate) struct GrpcServer {
+    pub(crate) respond: Arc<dyn Respond>,
+    pub(crate) limits: StreamLimits,
+    pub(crate) stop: CancellationToken,
+}
+
+impl GrpcServer {
+    /// Serves until `stop` is given and all connections are gone.
+    pub(crate) async fn serve(self, incoming: mpsc::Receiver<PeerStream>, services: Routes) {
+        let streams = u32::try_from(self.limits.max_in_flight).unwrap_or(u32::MAX);
+        let stop = self.stop.clone();
+        let incoming = ReceiverStream::new(incoming).map(Ok::<_, Infallible>);
+        let dns = DnsServer::new(self.clone()).max_decoding_message_size(MAX_BATCH_LEN);
+        let coredns = DnsServiceServer::new(self).max_decoding_message_size(MAX_PACKET_LEN);
+        let served = Server::builder()
+            .max_concurrent_streams(streams)
+            .initial_stream_window_size(MAX_BATCH_LEN as u32)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_max_header_list_size(MAX_HEADER_LIST)
+            .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+            .http2_max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
+            .http2_keepalive_interval(Some(PING_INTERVAL))
+            .http2_keepalive_timeout(Some(PING_TIMEOUT))
+            .layer(InterceptorLayer::new(identify))
+            .add_routes(services.add_service(dns).add_service(coredns))
+            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the gRPC server ended; gRPC connections are no longer served");
+        }
+    }
+
+    fn origin(&self, peer: &Peer) -> Origin {
+        Origin {
+            client: peer.client,
+            transport: Transport::Grpc,
+            identity: Some(Arc::clone(&peer.identity)),
+            // RFC 7828 is about DNS over TCP; HTTP/2 connections have pings instead.
+            keepalive: None,
+        }
+    }
+}
+
+/// The one door of every service: no request goes on without the identity of its connection.
+pub(crate) fn identify(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let identity = Arc::clone(&peer(request.extensions())?.identity);
+    request.extensions_mut().insert(identity);
+    Ok(request)
+}
+
+fn peer(extensions: &Extensions) -> Result<&Peer, Status> {
+    extensions.get().ok_or_else(|| Status::unauthenticated("this connection has no verified identity"))
+}

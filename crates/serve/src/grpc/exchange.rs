@@ -1,0 +1,154 @@
+//! `strait.v1.Dns/Exchange`: batches of questions up, batches of answers down, in any order.
+//! Everything that is ready at a moment leaves in one batch.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use strait_proto::v1::dns_server::Dns;
+use strait_proto::v1::{Batch, Message};
+use strait_resolve::Now;
+use strait_wire::MAX_MESSAGE_LEN;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{GrpcServer, peer};
+use crate::questions::{Questions, within};
+
+/// Octets of answers waiting for their turn over which no further question is taken.
+const FULL: usize = 64 << 10;
+
+#[tonic::async_trait]
+impl Dns for GrpcServer {
+    type ExchangeStream = ReceiverStream<Result<Batch, Status>>;
+
+    async fn exchange(&self, request: Request<Streaming<Batch>>) -> Result<Response<Self::ExchangeStream>, Status> {
+        let peer = peer(request.extensions())?.clone();
+        let questions = Questions::new(Arc::clone(&self.respond), self.origin(&peer), self.limits.max_in_flight);
+        let exchange = Exchange {
+            incoming: request.into_inner(),
+            pending: Vec::new().into_iter(),
+            waiting: None,
+            room: peer.room,
+            questions,
+            ready: Vec::new(),
+            ready_octets: 0,
+            ready_since: Instant::now(),
+            ending: false,
+        };
+        // One batch is with the transport, the next one grows meanwhile.
+        let (answers, outgoing) = mpsc::channel(1);
+        let (stop, patience) = (self.stop.clone(), self.limits.write_timeout);
+        // The task ends with the stream of answers, and that with its connection.
+        tokio::spawn(async move {
+            if let Err(status) = exchange.run(&answers, &stop, patience).await {
+                // A client that does not read does not get to know why either.
+                let _ = within(patience, answers.send(Err(status))).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(outgoing)))
+    }
+}
+
+/// One stream.
+struct Exchange {
+    incoming: Streaming<Batch>,
+    /// Of the last batch, what is not taken yet.
+    pending: std::vec::IntoIter<Message>,
+    /// A question that needs work and waits for room.
+    waiting: Option<Message>,
+    room: Arc<Semaphore>,
+    questions: Questions<(u64, OwnedSemaphorePermit)>,
+    ready: Vec<Message>,
+    ready_octets: usize,
+    /// When the transport last took a batch, or the first answer became ready after that.
+    ready_since: Instant,
+    /// Nothing is read any more.
+    ending: bool,
+}
+
+impl Exchange {
+    async fn run(
+        mut self,
+        answers: &mpsc::Sender<Result<Batch, Status>>,
+        stop: &CancellationToken,
+        patience: std::time::Duration,
+    ) -> Result<(), Status> {
+        loop {
+            self.take_messages()?;
+            if self.ending && self.is_done() {
+                return Ok(());
+            }
+            let reading = !self.ending && self.waiting.is_none() && self.has_room();
+            let room = Arc::clone(&self.room);
+            tokio::select! {
+                biased;
+                () = answers.closed() => return Ok(()),
+                () = stop.cancelled(), if !self.ending => self.ending = true,
+                place = room.acquire_owned(), if self.waiting.is_some() && self.questions.has_room() => {
+                    if let (Ok(place), Some(Message { id, wire })) = (place, self.waiting.take()) {
+                        self.questions.take((id, place), wire);
+                    }
+                }
+                ((id, _), reply) = self.questions.next() => self.collect(id, reply),
+                batch = self.incoming.message(), if reading => match batch? {
+                    Some(batch) => self.pending = batch.messages.into_iter(),
+                    None => self.ending = true,
+                },
+                slot = answers.reserve(), if !self.ready.is_empty() => {
+                    let Ok(slot) = slot else { return Ok(()) };
+                    slot.send(Ok(Batch { messages: std::mem::take(&mut self.ready) }));
+                    self.ready_octets = 0;
+                }
+                () = tokio::time::sleep_until(self.ready_since + patience), if !self.ready.is_empty() => {
+                    return Err(Status::deadline_exceeded("answers are not being read"));
+                }
+            }
+        }
+    }
+
+    /// Answers at once what can be, up to a question that must wait for room.
+    fn take_messages(&mut self) -> Result<(), Status> {
+        while self.waiting.is_none() && self.has_room() {
+            let Some(message) = self.pending.next() else { break };
+            if message.wire.len() > MAX_MESSAGE_LEN {
+                return Err(Status::invalid_argument("a DNS message has at most 65,535 octets"));
+            }
+            let mut reply = Vec::new();
+            match self.questions.answer_now(&message.wire, &mut reply) {
+                Now::Reply => self.push(message.id, reply),
+                Now::Nothing => {}
+                Now::Later => self.waiting = Some(message),
+            }
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self, id: u64, reply: Option<Vec<u8>>) {
+        let mut next = Some((id, reply));
+        while let Some((id, reply)) = next {
+            if let Some(reply) = reply {
+                self.push(id, reply);
+            }
+            next = self.questions.next_ready().map(|((id, _), reply)| (id, reply));
+        }
+    }
+
+    fn push(&mut self, id: u64, reply: Vec<u8>) {
+        if self.ready.is_empty() {
+            self.ready_since = Instant::now();
+        }
+        self.ready_octets += reply.len();
+        self.ready.push(Message { id, wire: Bytes::from(reply) });
+    }
+
+    fn has_room(&self) -> bool {
+        self.ready_octets < FULL
+    }
+
+    fn is_done(&self) -> bool {
+        self.questions.is_empty() && self.waiting.is_none() && self.ready.is_empty() && self.pending.len() == 0
+    }
+}
