@@ -8,7 +8,7 @@ mod session;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use strait_identity::{Alpn, Credentials, PeerExpectation, Role, TrustBundle, TrustStore, client_config};
@@ -26,6 +26,9 @@ pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The longest wait between two tries; the first is a tenth of it.
 const MAX_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// A stream that lasted this long worked.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// The file in the state folder.
 const FILE_NAME: &str = "agent-peers.json";
@@ -188,10 +191,15 @@ impl Subscriber {
         let endpoints = self.settings.endpoints.clone();
         let mut failures = 0_u32;
         for url in endpoints.iter().cycle() {
+            let begun = Instant::now();
             match self.attempt(url).await {
-                // A stream that worked is resumed at once, at the next gateway if there is one.
-                Ended::AfterSnapshot(error) => (failures, _) = (0, self.failed(url, &error, failures)),
-                Ended::Before(error) => {
+                // A stream that worked for a while is resumed at once, at the next gateway if there is one.
+                Ended::AfterSnapshot(error) if begun.elapsed() >= STEADY => {
+                    failures = 0;
+                    self.failed(url, &error, failures);
+                }
+                // One that breaks again and again is not: two agents may be fighting over one node.
+                Ended::AfterSnapshot(error) | Ended::Before(error) => {
                     self.failed(url, &error, failures);
                     failures = failures.saturating_add(1);
                 }

@@ -19,6 +19,8 @@ mod peers;
 mod rules;
 mod socket;
 mod store;
+#[cfg(test)]
+mod testkit;
 
 pub use admin::{AdminBackend, AdminService, AdminSettings, QueryFailure, QueryOutcome};
 pub use agent::{AgentSubscription, SubscriptionError, SubscriptionSettings, SubscriptionStatus};

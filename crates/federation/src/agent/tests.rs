@@ -1,1 +1,317 @@
+//! Both ends of the distribution, over real sockets and real TLS.
+#![allow(clippy::unwrap_used)]
 
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use prometheus::Registry;
+use strait_identity::{Identity, identity_of, server_config};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tonic::transport::server::{Connected, Server};
+
+use super::*;
+use crate::testkit::{PATIENCE, bundle, credentials, eventually, home, peer};
+use crate::{AgentBook, DistributionService, Federation, OnExisting};
+
+const A: &str = "cluster-a.example.com";
+const AGENT: &str = "spiffe://cluster-a.example.com/node-agent/n1";
+
+/// A connection whose identity tonic puts in each request's extensions, as the listeners do.
+struct Verified(TlsStream<TcpStream>, Arc<Identity>);
+
+impl Connected for Verified {
+    type ConnectInfo = Arc<Identity>;
+
+    fn connect_info(&self) -> Arc<Identity> {
+        Arc::clone(&self.1)
+    }
+}
+
+impl AsyncRead for Verified {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Verified {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// A gateway that hands out peers.
+struct Gateway {
+    federation: Federation,
+    agents: Arc<AgentBook>,
+    url: EndpointUrl,
+    stop: CancellationToken,
+    served: tokio::task::JoinHandle<()>,
+}
+
+impl Gateway {
+    async fn start(state: &Path) -> Self {
+        let federation = Federation::open(FileStore::open(state.join("peers.json")).unwrap(), home()).unwrap();
+        let agents = AgentBook::new(&Registry::new()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("grpc://{}", listener.local_addr().unwrap()).parse().unwrap();
+        // It trusts cluster-b as well, as a gateway with peers does.
+        let trust = Arc::new(TrustStore::new([bundle(A), bundle("cluster-b.example.com")]));
+        let tls = server_config(&credentials(A, &format!("spiffe://{A}/gateway")), trust);
+        let stop = CancellationToken::new();
+        let service = DistributionService::new(federation.clone(), Arc::clone(&agents), stop.clone());
+        let connections = futures_util::stream::unfold(listener, move |listener| {
+            let acceptor = TlsAcceptor::from(Arc::clone(&tls));
+            async move { Some((accept(&listener, &acceptor).await, listener)) }
+        });
+        let shutdown = stop.clone();
+        let served = tokio::spawn(async move {
+            let server = Server::builder().add_service(service.into_server());
+            server.serve_with_incoming_shutdown(connections, shutdown.cancelled()).await.unwrap();
+        });
+        Self { federation, agents, url, stop, served }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.served).await.unwrap().unwrap();
+    }
+
+    /// What the book says of node n1: the generation applied there, and the error.
+    fn n1(&self) -> Option<(u64, String)> {
+        let listed = self.agents.list();
+        listed.into_iter().find(|(node, _)| **node == *"n1").map(|(_, entry)| (entry.applied.0, entry.error))
+    }
+}
+
+async fn accept(listener: &TcpListener, acceptor: &TlsAcceptor) -> std::io::Result<Verified> {
+    loop {
+        let (tcp, _) = listener.accept().await?;
+        let Ok(tls) = acceptor.accept(tcp).await else { continue };
+        let identity = identity_of(tls.get_ref().1.peer_certificates()).unwrap();
+        return Ok(Verified(tls, Arc::new(identity)));
+    }
+}
+
+fn settings(urls: &[&EndpointUrl], state: &Path) -> SubscriptionSettings {
+    SubscriptionSettings {
+        endpoints: urls.iter().copied().cloned().collect(),
+        credentials: credentials(A, AGENT),
+        trust_bundle: bundle(A),
+        node: "n1".to_owned(),
+        state: state.to_owned(),
+    }
+}
+
+async fn wait_for(subscription: &AgentSubscription, generation: u64) -> Arc<PeerSet> {
+    let mut peers = subscription.subscribe();
+    let is_there = |set: &Option<Arc<PeerSet>>| set.as_ref().is_some_and(|set| set.generation().0 == generation);
+    let found = tokio::time::timeout(PATIENCE, peers.wait_for(is_there)).await.expect("generation comes").unwrap();
+    found.clone().unwrap()
+}
+
+#[tokio::test]
+async fn an_agent_gets_the_peers_at_once_and_each_change_and_reports() {
+    let (home, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let gateway = Gateway::start(home.path()).await;
+    gateway.federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
+    let subscription = AgentSubscription::start(settings(&[&gateway.url], node.path())).unwrap();
+    assert_eq!(wait_for(&subscription, 1).await, gateway.federation.current());
+    gateway.federation.add(peer("cluster-c"), OnExisting::Refuse).await.unwrap();
+    assert_eq!(wait_for(&subscription, 2).await, gateway.federation.current());
+    assert_eq!(subscription.status().gateway.as_ref(), Some(&gateway.url));
+
+    subscription.applied(Generation(2), Ok(()));
+    eventually("the report is in the book", || async { gateway.n1() == Some((2, String::new())) }).await;
+    subscription.applied(Generation(3), Err("no memory".to_owned()));
+    let expected = Some((2, "generation 3: no memory".to_owned()));
+    eventually("the error is in the book", || async { gateway.n1() == expected }).await;
+    drop(subscription);
+    eventually("the agent is out of the book", || async { gateway.n1().is_none() }).await;
+}
+
+#[tokio::test]
+async fn an_agent_starts_from_disk_with_the_gateway_down() {
+    let (home, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let gateway = Gateway::start(home.path()).await;
+    gateway.federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
+    let subscription = AgentSubscription::start(settings(&[&gateway.url], node.path())).unwrap();
+    let known = wait_for(&subscription, 1).await;
+    let file = node.path().join(FILE_NAME);
+    eventually("the peers are on disk", || async { file.exists() }).await;
+    drop(subscription);
+    let url = gateway.url.clone();
+    gateway.end().await;
+
+    // The old worker lets go of the file's lock a moment after it is dropped.
+    let mut again = None;
+    eventually("the file is free", || {
+        again = AgentSubscription::start(settings(&[&url], node.path())).ok();
+        std::future::ready(again.is_some())
+    })
+    .await;
+    let subscription = again.unwrap();
+    assert_eq!(subscription.subscribe().borrow().as_ref(), Some(&known));
+    eventually("the failure is told", || async { subscription.status().last_error.starts_with(&format!("{url}: ")) })
+        .await;
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_kept_aside_and_the_gateway_counts() {
+    let (home, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = node.path().join(FILE_NAME);
+    std::fs::write(&file, "{\"version\":1,").unwrap();
+    let gateway = Gateway::start(home.path()).await;
+    let subscription = AgentSubscription::start(settings(&[&gateway.url], node.path())).unwrap();
+    let aside = std::fs::read_to_string(node.path().join("agent-peers.json.damaged")).unwrap();
+    assert_eq!(aside, "{\"version\":1,");
+    wait_for(&subscription, 0).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_begins_again_lower_is_believed() {
+    let (home, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let known = PeerSet::new(Generation(40), [peer("cluster-z")]).unwrap();
+    FileStore::open(node.path().join(FILE_NAME)).unwrap().save(&known).unwrap();
+    let gateway = Gateway::start(home.path()).await;
+    gateway.federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
+    let subscription = AgentSubscription::start(settings(&[&gateway.url], node.path())).unwrap();
+    assert_eq!(subscription.subscribe().borrow().as_deref(), Some(&known));
+    assert_eq!(wait_for(&subscription, 1).await, gateway.federation.current());
+}
+
+#[tokio::test]
+async fn an_agent_goes_on_at_another_gateway() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let first = Gateway::start(folders[0].path()).await;
+    let second = Gateway::start(folders[1].path()).await;
+    for _ in 0..2 {
+        second.federation.add(peer("cluster-b"), OnExisting::Replace).await.unwrap();
+    }
+    let urls = [&first.url, &second.url];
+    let subscription = AgentSubscription::start(settings(&urls, folders[2].path())).unwrap();
+    wait_for(&subscription, 0).await;
+    first.end().await;
+    wait_for(&subscription, 2).await;
+}
+
+/// Who may not subscribe, and the sentence each is told.
+#[tokio::test]
+async fn only_agents_of_this_cluster_may_subscribe_and_only_for_their_own_node() {
+    let (home, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let gateway = Gateway::start(home.path()).await;
+    let only = "only spiffe://cluster-a.example.com/node-agent/<node> may";
+    let cases = [
+        // A peer's agent: its certificate is good here, for questions.
+        (
+            "cluster-b.example.com",
+            "spiffe://cluster-b.example.com/node-agent/n1",
+            "n1",
+            format!("spiffe://cluster-b.example.com/node-agent/n1 may not subscribe: {only}"),
+        ),
+        // A gateway of our own.
+        (
+            A,
+            "spiffe://cluster-a.example.com/gateway",
+            "n1",
+            format!("spiffe://cluster-a.example.com/gateway may not subscribe: {only}"),
+        ),
+        // An agent that speaks for another node.
+        (
+            A,
+            "spiffe://cluster-a.example.com/node-agent/n2",
+            "n1",
+            "the certificate is of node \"n2\", the report of node \"n1\": `node` in the agent's configuration must match its certificate".to_owned(),
+        ),
+    ];
+    for (signer, id, reported, expected) in cases {
+        let settings = settings(&[&gateway.url], node.path());
+        let (mut subscriber, _applied) = subscriber(settings, credentials(signer, id), reported);
+        let Ended::Before(error) = subscriber.attempt(&gateway.url).await else { panic!("{id} got peers") };
+        assert_eq!(error, format!("the gateway said PermissionDenied: {expected}"));
+        assert!(gateway.agents.list().is_empty());
+    }
+}
+
+/// A worker that does not check its own settings, and the other end of its reports.
+fn subscriber(
+    settings: SubscriptionSettings,
+    credentials: Credentials,
+    node: &str,
+) -> (Subscriber, watch::Sender<Applied>) {
+    let (applied_in, applied) = watch::channel(Applied::default());
+    let subscriber = Subscriber {
+        store: Arc::new(FileStore::open(settings.state.join(FILE_NAME)).unwrap()),
+        peers: watch::Sender::new(None),
+        applied,
+        status: Arc::default(),
+        settings: SubscriptionSettings { credentials, node: node.to_owned(), ..settings },
+    };
+    (subscriber, applied_in)
+}
+
+#[tokio::test]
+async fn the_same_node_subscribing_again_takes_the_place_of_the_older() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let gateway = Gateway::start(folders[0].path()).await;
+    let first = AgentSubscription::start(settings(&[&gateway.url], folders[1].path())).unwrap();
+    wait_for(&first, 0).await;
+    let (mut older, _applied) = subscriber(settings(&[&gateway.url], folders[2].path()), credentials(A, AGENT), "n1");
+    let url = gateway.url.clone();
+    let second = tokio::spawn(async move { older.attempt(&url).await });
+    // The first comes back, and so ends the second; the book never has two lines for one node.
+    let Ok(Ended::AfterSnapshot(why)) = tokio::time::timeout(PATIENCE, second).await.unwrap() else {
+        panic!("the second subscription never worked")
+    };
+    assert_eq!(why, "the gateway closed the stream");
+    eventually("the node is back", || async { gateway.n1().is_some() }).await;
+    assert_eq!(gateway.agents.list().len(), 1);
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_errors_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let url: EndpointUrl = "grpc://127.0.0.1:1".parse().unwrap();
+    let good = || settings(&[&url], folder.path());
+    let dot = "tls://10.0.0.5:853".parse().unwrap();
+    let cases = [
+        (
+            SubscriptionSettings { endpoints: vec![], ..good() },
+            "no gateway endpoint is given; write at least one, grpc://host:8443",
+        ),
+        (
+            SubscriptionSettings { endpoints: vec![dot], ..good() },
+            "gateway endpoint tls://10.0.0.5:853: node-agents subscribe over gRPC; write grpc://10.0.0.5:8443",
+        ),
+        (
+            SubscriptionSettings { node: "n2".to_owned(), ..good() },
+            "the certificate is of node \"n1\", but this is node \"n2\"; set `node`, or issue a certificate for this node",
+        ),
+        (
+            SubscriptionSettings { credentials: credentials(A, &format!("spiffe://{A}/gateway")), ..good() },
+            "the certificate is of spiffe://cluster-a.example.com/gateway, and only a node-agent's may subscribe; issue one with gatewayctl pki issue node-agent",
+        ),
+    ];
+    for (settings, expected) in cases {
+        let Err(error) = AgentSubscription::start(settings) else { panic!("started; expected: {expected}") };
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn the_wait_between_tries_grows_to_a_second_and_no_further() {
+    for (failures, ceiling) in [(0, 100), (1, 200), (3, 800), (4, 1000), (u32::MAX, 1000)] {
+        let wait = back_off(failures).as_millis();
+        assert!((ceiling / 2..=ceiling).contains(&wait), "{failures} failures: {wait} ms");
+    }
+}

@@ -1,1 +1,212 @@
+#![allow(clippy::unwrap_used)]
 
+use std::sync::mpsc;
+
+use strait_identity::CertificateAuthority;
+
+use super::*;
+use crate::peers::{Directions, MAX_PEERS};
+use crate::store::FileStore;
+use crate::testkit::{bundle, eventually, home, peer};
+
+/// Keeps nothing; `before_save` may fail it.
+struct Scripted<F>(F);
+
+impl<F: Fn(&PeerSet) -> Result<(), StoreError> + Send> StateStore for Scripted<F> {
+    fn load(&self) -> Result<Option<PeerSet>, StoreError> {
+        Ok(None)
+    }
+
+    fn save(&self, set: &PeerSet) -> Result<(), StoreError> {
+        (self.0)(set)
+    }
+}
+
+fn forgetful() -> Federation {
+    Federation::open(Scripted(|_: &PeerSet| Ok(())), home()).unwrap()
+}
+
+fn disk_full() -> StoreError {
+    let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    StoreError::Write { path: "/state/peers.json".into(), step: "writing the new file", source }
+}
+
+#[tokio::test]
+async fn peers_come_change_go_and_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Federation::open(FileStore::open(folder.path().join("peers.json")).unwrap(), home()).unwrap();
+    let federation = open();
+    let mut seen = federation.subscribe();
+    assert_eq!(federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap(), Generation(1));
+    assert!(seen.has_changed().unwrap());
+    assert_eq!(seen.borrow_and_update().generation(), Generation(1));
+    federation.add(peer("cluster-c"), OnExisting::Refuse).await.unwrap();
+    let changed = PeerRecord { directions: Directions::InboundOnly, endpoints: vec![], ..peer("cluster-b") };
+    federation.add(changed, OnExisting::Replace).await.unwrap();
+    assert_eq!(federation.remove("cluster-c").await.unwrap(), Generation(4));
+    let before = federation.current();
+    assert_eq!(before.get("cluster-b").unwrap().directions, Directions::InboundOnly);
+    drop(federation);
+    assert_eq!(open().current(), before);
+}
+
+#[tokio::test]
+async fn a_refused_peer_is_told_why_and_nothing_changes() {
+    let federation = forgetful();
+    federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
+    let other_ca = |trust_domain: &str| {
+        let ca = CertificateAuthority::create(&trust_domain.parse().unwrap(), std::time::Duration::from_secs(3600));
+        TrustBundle::from_pem(ca.unwrap().certificate_pem(), None).unwrap()
+    };
+    let with_suffix = |suffix: &str| PeerRecord { suffix: suffix.parse().unwrap(), ..peer("cluster-c") };
+    let twice = peer("cluster-c").endpoints[0].clone();
+    let cases: Vec<(PeerRecord, &str)> = vec![
+        (peer("cluster-b"), "peer cluster-b exists already; give --replace to change it, or choose another name"),
+        (
+            with_suffix("."),
+            "the suffix . is the whole of DNS; name the suffix of that one cluster, for example cluster-b.example.com",
+        ),
+        (
+            with_suffix("com"),
+            "the suffix com is a top-level domain; name the suffix of that one cluster, for example cluster-b.example.com",
+        ),
+        (
+            with_suffix("*.example.org"),
+            "the suffix *.example.org is a wildcard; write it without \"*.\", everything below it is meant anyway",
+        ),
+        // Reserved: the zone itself, below it, in any case.
+        (
+            with_suffix("CLUSTER.local"),
+            "the suffix CLUSTER.local overlaps cluster.local, which cannot be delegated to a peer; use the suffix under which that cluster is known, for example cluster-b.example.com",
+        ),
+        (
+            with_suffix("10.in-addr.arpa"),
+            "the suffix 10.in-addr.arpa overlaps in-addr.arpa, which cannot be delegated to a peer; use the suffix under which that cluster is known, for example cluster-b.example.com",
+        ),
+        (
+            with_suffix("d.f.ip6.arpa"),
+            "the suffix d.f.ip6.arpa overlaps ip6.arpa, which cannot be delegated to a peer; use the suffix under which that cluster is known, for example cluster-b.example.com",
+        ),
+        (
+            with_suffix("x.clusterset.local"),
+            "the suffix x.clusterset.local overlaps clusterset.local, which cannot be delegated to a peer; use the suffix under which that cluster is known, for example cluster-b.example.com",
+        ),
+        // Our own: the same, below, and above.
+        (
+            with_suffix("cluster-a.example.com"),
+            "the suffix cluster-a.example.com overlaps this cluster's own suffix cluster-a.example.com; two clusters need two suffixes, neither below the other",
+        ),
+        (
+            with_suffix("x.cluster-a.example.com"),
+            "the suffix x.cluster-a.example.com overlaps this cluster's own suffix cluster-a.example.com; two clusters need two suffixes, neither below the other",
+        ),
+        (
+            with_suffix("example.com"),
+            "the suffix example.com overlaps this cluster's own suffix cluster-a.example.com; two clusters need two suffixes, neither below the other",
+        ),
+        // Another peer's.
+        (
+            with_suffix("west.cluster-b.example.com"),
+            "the suffix west.cluster-b.example.com overlaps cluster-b.example.com of peer cluster-b; remove that peer first (gatewayctl peer remove cluster-b), or choose another suffix",
+        ),
+        (
+            PeerRecord { trust_bundle: bundle("cluster-a.example.com"), ..peer("cluster-c") },
+            "the trust domain cluster-a.example.com is this cluster's own; --ca must be the other cluster's CA",
+        ),
+        (
+            PeerRecord { trust_bundle: other_ca("cluster-b.example.com"), ..peer("cluster-c") },
+            "the trust domain cluster-b.example.com belongs to peer cluster-b with other CAs; one trust domain has one bundle: change that peer's with --replace, or give this cluster a trust domain of its own",
+        ),
+        (
+            PeerRecord { endpoints: vec![], ..peer("cluster-c") },
+            "peer cluster-c is to be asked but has no endpoint; give --endpoint tls://host:853 or grpc://host:8443, or --inbound-only",
+        ),
+        (
+            PeerRecord { endpoints: vec![twice.clone(), twice], ..peer("cluster-c") },
+            "the endpoint tls://192.0.2.1:853 is there twice; leave one",
+        ),
+    ];
+    let before = federation.current();
+    for (record, expected) in cases {
+        let error = federation.add(record, OnExisting::Refuse).await.unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(federation.current(), before);
+    }
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_conflict_is_accepted() {
+    let federation = forgetful();
+    federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
+    // Label boundaries count: this is not below cluster-a.example.com.
+    let near = PeerRecord { suffix: "xcluster-a.example.com".parse().unwrap(), ..peer("cluster-c") };
+    federation.add(near, OnExisting::Refuse).await.unwrap();
+    // A second suffix of one cluster: same trust domain, same CAs.
+    let second = PeerRecord { suffix: "b2.example.com".parse().unwrap(), ..peer("cluster-b") };
+    let second = PeerRecord { name: "cluster-b2".parse().unwrap(), ..second };
+    federation.add(second, OnExisting::Refuse).await.unwrap();
+    // Replacing a peer does not conflict with its former self.
+    let moved = PeerRecord { suffix: "west.cluster-b.example.com".parse().unwrap(), ..peer("cluster-b") };
+    federation.add(moved, OnExisting::Replace).await.unwrap();
+}
+
+#[tokio::test]
+async fn peers_are_bounded() {
+    let bundle = bundle("many.example.com");
+    let record = |n: usize| PeerRecord {
+        name: format!("p{n}").parse().unwrap(),
+        suffix: format!("p{n}.example.org").parse().unwrap(),
+        trust_bundle: bundle.clone(),
+        ..peer("many")
+    };
+    let full = PeerSet::new(Generation(1), (0..MAX_PEERS).map(record)).unwrap();
+    let conflict = |n, existing| rules::check(&record(n), &full, &home(), existing).err();
+    assert_eq!(conflict(MAX_PEERS, OnExisting::Refuse), Some(Conflict::Full));
+    assert_eq!(conflict(0, OnExisting::Replace), None);
+}
+
+#[tokio::test]
+async fn an_unknown_peer_cannot_be_removed() {
+    let federation = forgetful();
+    let error = federation.remove("cluster-x").await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no peer \"cluster-x\"; no peer has been added yet");
+    federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
+    let error = federation.remove("cluster-x").await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no peer \"cluster-x\"; known peers: cluster-b");
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_not_in_force() {
+    let federation = Federation::open(Scripted(|_: &PeerSet| Err(disk_full())), home()).unwrap();
+    let seen = federation.subscribe();
+    let error = federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the change is not stored, and not in force: cannot write /state/peers.json: writing the new file: no storage space; is the disk full or the folder read-only?"
+    );
+    assert!(federation.current().is_empty());
+    assert!(!seen.has_changed().unwrap());
+}
+
+/// Invariant 7: stored first, published then; and a caller that goes away in between changes nothing about it.
+#[tokio::test]
+async fn a_change_is_published_after_it_is_stored_even_when_the_caller_is_gone() {
+    let (at_store, stored) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel();
+    let store = Scripted(move |_: &PeerSet| {
+        at_store.send(()).unwrap();
+        wait.recv().unwrap();
+        Ok(())
+    });
+    let federation = Federation::open(store, home()).unwrap();
+    let adding = tokio::spawn({
+        let federation = federation.clone();
+        async move { federation.add(peer("cluster-b"), OnExisting::Refuse).await }
+    });
+    tokio::task::spawn_blocking(move || stored.recv().unwrap()).await.unwrap();
+    assert!(federation.current().is_empty());
+    adding.abort();
+    assert!(adding.await.unwrap_err().is_cancelled());
+    go_on.send(()).unwrap();
+    eventually("the stored change is published", || async { federation.current().len() == 1 }).await;
+}

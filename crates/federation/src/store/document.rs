@@ -168,7 +168,10 @@ impl<'de> Visitor<'de> for PeersVisitor {
         let mut peers: Vec<PeerRecord> = Vec::new();
         while let Some(Checked(peer)) = entries.next_element()? {
             if peers.iter().any(|other| other.name == peer.name) {
-                return Err(A::Error::custom(format!("peer {} is there twice; remove one of the two", peer.name)));
+                return Err(A::Error::custom(format!(
+                    "the peer that ends here, {}, is there twice; remove one",
+                    peer.name
+                )));
             }
             if peers.len() == MAX_PEERS {
                 return Err(A::Error::custom(format!("more than {MAX_PEERS} peers")));
@@ -195,6 +198,8 @@ impl<'de> Deserialize<'de> for Checked {
             inbound: entry.inbound,
             changed_at: entry.changed_at,
         };
-        text.parse(Expired::Keep).map(Self).map_err(D::Error::custom)
+        // The place is known only once the whole entry is read.
+        let told = |error| D::Error::custom(format!("the peer that ends here cannot be used: {error}"));
+        text.parse(Expired::Keep).map(Self).map_err(told)
     }
 }

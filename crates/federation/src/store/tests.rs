@@ -1,1 +1,205 @@
+#![allow(clippy::unwrap_used)]
 
+use std::cell::RefCell;
+use std::os::unix::fs::PermissionsExt;
+
+use super::durable::{Step, replace_with};
+use super::*;
+use crate::testkit::{expired_authority_pem, home, peer};
+use crate::{Federation, Generation};
+
+const STEPS: [Step; 5] = [Step::Create, Step::Write, Step::SyncFile, Step::Rename, Step::SyncFolder];
+
+fn set(generation: u64, names: &[&str]) -> PeerSet {
+    PeerSet::new(Generation(generation), names.iter().map(|name| peer(name))).unwrap()
+}
+
+#[test]
+fn what_is_saved_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(folder.path().join("peers.json")).unwrap();
+    assert_eq!(store.load().unwrap(), None);
+    let saved = set(7, &["cluster-b", "cluster-c"]);
+    store.save(&saved).unwrap();
+    assert_eq!(store.load().unwrap(), Some(saved));
+}
+
+#[test]
+fn the_file_is_readable_for_people_and_for_its_owner_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(folder.path().join("peers.json")).unwrap();
+    store.save(&set(7, &["cluster-b"])).unwrap();
+    let text = std::fs::read_to_string(store.path()).unwrap();
+    let head = "{\n  \"version\": 1,\n  \"generation\": 7,\n  \"peers\": [\n    {\n      \"name\": \"cluster-b\",\n      \"suffix\": \"cluster-b.example.com\",\n";
+    assert!(text.starts_with(head), "{text}");
+    assert_eq!(std::fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// The text of a whole file whose first peer has `from` replaced by `to`.
+fn edited(from: &str, to: &str) -> String {
+    let text = document::render(&set(1, &["cluster-b"]));
+    assert!(text.contains(from), "{text}");
+    text.replacen(from, to, 1)
+}
+
+#[test]
+fn a_damaged_file_is_reported_and_kept() {
+    let whole = document::render(&set(1, &["cluster-b"]));
+    let twice = {
+        let entry = &whole[whole.find("    {").unwrap()..whole.rfind("    }").unwrap() + 5];
+        whole.replace(entry, &format!("{entry},\n{entry}"))
+    };
+    let cases: &[(&str, String, &str)] = &[
+        // A full disk, a crashed copy.
+        ("empty", String::new(), ": the file is empty; an interrupted copy or a full disk may have done that"),
+        ("blank", "\n \n".into(), ": the file is empty; an interrupted copy or a full disk may have done that"),
+        // Cut in the middle: the place is the end.
+        (
+            "truncated",
+            "{\n  \"version\": 1,\n  \"generation\": 4,\n  \"peers\": [{\"name\": \"clus".into(),
+            ":4:26: EOF while parsing a string\n  4 |   \"peers\": [{\"name\": \"clus\n    |                          ^",
+        ),
+        // Not ours at all.
+        ("garbage", "peers: []\n".into(), ":1:1: expected value\n  1 | peers: []\n    | ^"),
+        // Trailing bytes after a whole set.
+        (
+            "trailing",
+            "{\"version\":1,\"generation\":1,\"peers\":[]}x".into(),
+            ":1:40: trailing characters\n  1 | {\"version\":1,\"generation\":1,\"peers\":[]}x\n    |                                        ^",
+        ),
+        // From a later program.
+        (
+            "version",
+            "{\n  \"version\": 2,\n  \"peers\": {}\n}\n".into(),
+            ":2:14: version 2 is not known here (this program knows 1); use the program that wrote the file, or a newer one\n  2 |   \"version\": 2,\n    |              ^",
+        ),
+        ("no version", "{}".into(), ":1:2: missing field `version`\n  1 | {}\n    |  ^"),
+        // A typo of who edits by hand.
+        (
+            "unknown key",
+            edited("\"suffix\"", "\"sufix\""),
+            ":7:13: unknown field `sufix`, expected one of `name`, `suffix`, `outbound`, `inbound`, `endpoints`, `trustDomain`, `trustBundle`, `changedAt`\n  7 |       \"sufix\": \"cluster-b.example.com\",\n    |             ^",
+        ),
+        (
+            "bad suffix",
+            edited("\"cluster-b.example.com\"", "\"cluster-b..com\""),
+            ":18:3: the peer that ends here cannot be used: peer cluster-b: suffix \"cluster-b..com\" is not a DNS name: empty label (two dots in a row, or a dot at the start)\n  18 |   ]\n     |   ^",
+        ),
+        (
+            "bad name",
+            edited("\"cluster-b\"", "\"Cluster_B\""),
+            ":18:3: the peer that ends here cannot be used: \"Cluster_B\" is not a peer name: write 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends (for example cluster-b)\n  18 |   ]\n     |   ^",
+        ),
+        (
+            "no direction",
+            edited("\"outbound\": true,\n      \"inbound\": true", "\"outbound\": false,\n      \"inbound\": false"),
+            ":18:3: the peer that ends here cannot be used: peer cluster-b: neither direction is delegated; set outbound, inbound or both\n  18 |   ]\n     |   ^",
+        ),
+        (
+            "twice",
+            twice,
+            ":31:3: the peer that ends here, cluster-b, is there twice; remove one\n  31 |   ]\n     |   ^",
+        ),
+    ];
+    for (case, text, expected) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("peers.json");
+        std::fs::write(&path, text).unwrap();
+        let error = FileStore::open(&path).unwrap().load().unwrap_err().to_string();
+        let expected = format!(
+            "{}{expected}\nThe file is left as it is. Restore it from a copy, or move it away to begin without peers.",
+            path.display()
+        );
+        assert_eq!(error, expected, "{case}");
+        // A gateway does not start with it, and does not touch it.
+        assert!(Federation::open(FileStore::open(&path).unwrap(), home()).is_err(), "{case}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), *text, "{case}");
+    }
+}
+
+#[test]
+fn a_file_of_other_bytes_is_damaged_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("peers.json");
+    std::fs::write(&path, [0xff, 0x00, 0x1b, b'[']).unwrap();
+    let error = FileStore::open(&path).unwrap().load().unwrap_err().to_string();
+    // No snippet: control characters do not belong on a terminal.
+    assert!(error.starts_with(&format!("{}:1:1: expected value\nThe file", path.display())), "{error}");
+}
+
+#[test]
+fn an_expired_bundle_does_not_keep_the_others_from_being_read() {
+    let text = document::render(&set(1, &["cluster-b", "cluster-c"]));
+    let good = crate::testkit::bundle("cluster-b.example.com").to_pem();
+    let escaped = |pem: &str| serde_json::to_string(pem).unwrap();
+    let text = text.replace(&escaped(&good), &escaped(&expired_authority_pem("cluster-b.example.com")));
+    let read = document::parse(text.as_bytes()).unwrap();
+    assert_eq!(read.len(), 2);
+}
+
+#[test]
+fn a_failure_at_any_step_leaves_the_old_content_or_the_new() {
+    for (at, failing) in STEPS.into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("peers.json");
+        std::fs::write(&path, "old").unwrap();
+        let taken = RefCell::new(Vec::new());
+        let outcome = replace_with(&path, b"new", |step| {
+            taken.borrow_mut().push(step);
+            if step == failing { Err(io::Error::other("power cut")) } else { Ok(()) }
+        });
+        assert_eq!(outcome.unwrap_err().0, failing);
+        // In this order: content to disk before the rename, the rename to disk before success.
+        assert_eq!(taken.into_inner(), STEPS[..=at]);
+        let content = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(content, if failing == Step::SyncFolder { "new" } else { "old" }, "{failing:?}");
+    }
+}
+
+#[test]
+fn what_an_interrupted_write_left_is_cleared_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("peers.json");
+    let stored = set(3, &["cluster-b"]);
+    FileStore::open(&path).unwrap().save(&stored).unwrap();
+    let crash = |step| if step == Step::Rename { Err(io::Error::other("killed")) } else { Ok(()) };
+    replace_with(&path, b"{\"version\":1,", crash).unwrap_err();
+    let left = beside(&path, durable::TEMPORARY);
+    assert!(left.exists());
+    let store = FileStore::open(&path).unwrap();
+    assert!(!left.exists());
+    assert_eq!(store.load().unwrap(), Some(stored));
+}
+
+#[test]
+fn two_gateways_cannot_share_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("peers.json");
+    let first = FileStore::open(&path).unwrap();
+    let error = FileStore::open(&path).unwrap_err().to_string();
+    let expected = "is in use by another process; two gateways must not share it: give each its own `state`";
+    assert_eq!(error, format!("{} {expected}", path.display()));
+    drop(first);
+    FileStore::open(&path).unwrap();
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing/peers.json");
+    let error = FileStore::open(&missing).unwrap_err().to_string();
+    let expected = "No such file or directory (os error 2); the folder must exist and be writable for this user";
+    assert_eq!(error, format!("cannot use {}: {expected}", missing.display()));
+}
+
+#[test]
+fn a_save_that_fails_says_the_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("peers.json");
+    let store = FileStore::open(&path).unwrap();
+    // Something that cannot be renamed over.
+    std::fs::create_dir_all(path.join("in the way")).unwrap();
+    let error = store.save(&set(1, &[])).unwrap_err().to_string();
+    let expected = format!("cannot write {}: putting the new file in place: ", path.display());
+    assert!(error.starts_with(&expected), "{error}");
+}
