@@ -214,7 +214,7 @@ pub(crate) struct PeerConnection {
 }
 
 impl PeerConnection {
-    fn new(open: Open, identity: Arc<Identity>, observer: Arc<dyn ConnectionObserver>) -> Self {
+    pub(crate) fn new(open: Open, identity: Arc<Identity>, observer: Arc<dyn ConnectionObserver>) -> Self {
         observer.opened(&identity);
         Self { open, identity, observer }
     }

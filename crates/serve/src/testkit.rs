@@ -6,17 +6,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus::Registry;
-use strait_identity::{CertificateAuthority, TrustBundle};
-use strait_resolve::{BoxFuture, Now, Origin, Respond};
+use strait_identity::{CertificateAuthority, Identity, Rejection, TrustBundle};
+use strait_resolve::{BoxFuture, Now, Origin, Respond, Transport};
 use tokio::sync::Notify;
 
-use crate::{ServeMetrics, StreamLimits};
+use crate::accept::Open;
+use crate::gate::Gate;
+use crate::peers::PeerConnection;
+use crate::{ConnectionObserver, ServeMetrics, StreamLimits};
 
 /// What the octet after the header of a test message asks for.
 pub(crate) const NOW: u8 = b'n';
 pub(crate) const LATER: u8 = b'l';
 pub(crate) const HELD: u8 = b'h';
 pub(crate) const SILENT: u8 = b's';
+pub(crate) const HELD_LARGE: u8 = b'H';
 pub(crate) const LARGE: u8 = b'L';
 
 /// Answers each message with itself: at once, later, when released, or never, as the message asks.
@@ -48,10 +52,10 @@ impl Respond for Script {
         match packet.get(12) {
             Some(&NOW) => reply.extend_from_slice(packet),
             Some(&LARGE) => {
-                reply.extend_from_slice(&packet[..13]);
+                reply.extend_from_slice(packet);
                 reply.resize(reply.len() + 60_000, 0);
             }
-            Some(&(LATER | HELD)) => return Now::Later,
+            Some(&(LATER | HELD | HELD_LARGE)) => return Now::Later,
             _ => return Now::Nothing,
         }
         Now::Reply
@@ -59,7 +63,7 @@ impl Respond for Script {
 
     fn respond<'a>(&'a self, packet: &'a [u8], _origin: &'a Origin) -> BoxFuture<'a, Option<Vec<u8>>> {
         Box::pin(async move {
-            if packet[12] == HELD {
+            if packet[12] != LATER {
                 let released = self.release.notified();
                 self.held.fetch_add(1, Ordering::SeqCst);
                 let _leaves = Leaves(&self.held);
@@ -67,7 +71,11 @@ impl Respond for Script {
             } else {
                 tokio::task::yield_now().await;
             }
-            Some(packet.to_vec())
+            let mut reply = packet.to_vec();
+            if packet[12] == HELD_LARGE {
+                reply.resize(60_000, 0);
+            }
+            Some(reply)
         })
     }
 }
@@ -162,4 +170,20 @@ pub(crate) fn bundle(authority: &CertificateAuthority) -> TrustBundle {
 /// The bundle of a new CA.
 pub(crate) fn bundle_of(trust_domain: &str) -> TrustBundle {
     bundle(&authority(trust_domain))
+}
+
+struct Deaf;
+
+impl ConnectionObserver for Deaf {
+    fn opened(&self, _: &Identity) {}
+    fn closed(&self, _: &Identity) {}
+    fn rejected(&self, _: std::net::SocketAddr, _: &Rejection) {}
+}
+
+/// A verified gRPC connection in the books.
+pub(crate) fn peer_connection(metrics: &Arc<ServeMetrics>) -> PeerConnection {
+    let pass = Gate::new(1).enter("192.0.2.1".parse().unwrap()).map_err(|_| "full").unwrap();
+    let id = "spiffe://cluster-a.example.com/gateway".parse().unwrap();
+    let identity = Arc::new(Identity { id, not_after: i64::MAX });
+    PeerConnection::new(Open::new(Transport::Grpc, metrics, pass), identity, Arc::new(Deaf))
 }

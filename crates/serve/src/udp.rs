@@ -162,7 +162,7 @@ mod tests {
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         client.connect(address).await.unwrap();
         let (script, metrics) = (Script::new(), metrics());
-        let udp = UdpLoop::with_room(socket, script.clone(), Arc::clone(&metrics), room);
+        let udp = UdpLoop::with_room(socket, Arc::<Script>::clone(&script), Arc::clone(&metrics), room);
         tokio::spawn(udp.serve(CancellationToken::new()));
         Served { client, script, metrics, address }
     }

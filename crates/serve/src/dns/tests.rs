@@ -23,7 +23,8 @@ async fn start(limits: StreamLimits) -> Served {
     let listeners = DnsListeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let address = listeners.addresses()[0];
     let (script, metrics, stop) = (Script::new(), metrics(), CancellationToken::new());
-    let ended = tokio::spawn(listeners.serve(script.clone(), limits, Arc::clone(&metrics), stop.clone()));
+    let ended =
+        tokio::spawn(listeners.serve(Arc::<Script>::clone(&script), limits, Arc::clone(&metrics), stop.clone()));
     Served { address, script, metrics, stop, ended }
 }
 

@@ -25,8 +25,8 @@ use crate::peers::PeerConnection;
 const SILENCE: Duration = Duration::from_secs(PING_INTERVAL.as_secs() + PING_TIMEOUT.as_secs() + 5);
 
 /// The stream under HTTP/2.
-pub(crate) struct PeerStream {
-    stream: TlsStream<TcpStream>,
+pub(crate) struct PeerStream<S = TlsStream<TcpStream>> {
+    stream: S,
     peer: Peer,
     over: BoxFuture<'static, Closed>,
     silence: Pin<Box<Sleep>>,
@@ -34,10 +34,10 @@ pub(crate) struct PeerStream {
     connection: PeerConnection,
 }
 
-impl PeerStream {
+impl<S> PeerStream<S> {
     /// The stream of `connection`, until `over`.
     pub(crate) fn new(
-        stream: TlsStream<TcpStream>,
+        stream: S,
         client: SocketAddr,
         connection: PeerConnection,
         over: BoxFuture<'static, Closed>,
@@ -69,7 +69,7 @@ impl PeerStream {
     }
 }
 
-impl Connected for PeerStream {
+impl<S> Connected for PeerStream<S> {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
@@ -77,7 +77,7 @@ impl Connected for PeerStream {
     }
 }
 
-impl AsyncRead for PeerStream {
+impl<S: AsyncRead + Unpin> AsyncRead for PeerStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check(cx)?;
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -91,7 +91,7 @@ impl AsyncRead for PeerStream {
     }
 }
 
-impl AsyncWrite for PeerStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PeerStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check(cx)?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
@@ -105,5 +105,78 @@ impl AsyncWrite for PeerStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check(cx)?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use strait_resolve::Transport;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::ServeMetrics;
+    use crate::testkit::{metrics, peer_connection};
+
+    struct Given {
+        client: DuplexStream,
+        server: PeerStream<DuplexStream>,
+        cut: CancellationToken,
+        metrics: Arc<ServeMetrics>,
+    }
+
+    fn given() -> Given {
+        let (client, stream) = duplex(64);
+        let (cut, metrics) = (CancellationToken::new(), metrics());
+        let over = cut.clone().cancelled_owned();
+        let over = Box::pin(async move {
+            over.await;
+            Closed::TrustRemoved
+        });
+        let address = "192.0.2.1:40000".parse().unwrap();
+        let server = PeerStream::new(stream, address, peer_connection(&metrics), over, 8);
+        Given { client, server, cut, metrics }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_never_speaks_is_cut_off() {
+        let Given { client, mut server, metrics, .. } = given();
+        let began = Instant::now();
+        let error = server.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed().as_secs(), SILENCE.as_secs());
+        drop((client, server));
+        assert_eq!(metrics.closed_count(Transport::Grpc, Closed::Idle), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_octet_counts_as_a_sign_of_life() {
+        let Given { mut client, mut server, .. } = given();
+        for _ in 0..4 {
+            tokio::time::sleep(SILENCE - Duration::from_secs(1)).await;
+            client.write_u8(7).await.unwrap();
+            assert_eq!(server.read_u8().await.unwrap(), 7);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_tenure_wakes_a_reader_and_a_writer() {
+        for writes in [false, true] {
+            let Given { client, mut server, cut, metrics } = given();
+            let blocked = tokio::spawn(async move {
+                match writes {
+                    true => server.write_all(&[0; 1000]).await.unwrap_err(),
+                    false => server.read_u8().await.unwrap_err(),
+                }
+            });
+            tokio::task::yield_now().await;
+            assert!(!blocked.is_finished());
+            cut.cancel();
+            assert_eq!(blocked.await.unwrap().kind(), io::ErrorKind::ConnectionAborted);
+            assert_eq!(metrics.closed_count(Transport::Grpc, Closed::TrustRemoved), 1);
+            drop(client);
+        }
     }
 }

@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{GrpcServer, peer};
 use crate::questions::{Questions, within};
 
-/// Octets of answers waiting for their turn over which no further question is taken.
+/// Octets of answers that make a batch full; while more are waiting, no further question is taken.
 const FULL: usize = 64 << 10;
 
 #[tonic::async_trait]
@@ -99,8 +99,7 @@ impl Exchange {
                 },
                 slot = answers.reserve(), if !self.ready.is_empty() => {
                     let Ok(slot) = slot else { return Ok(()) };
-                    slot.send(Ok(Batch { messages: std::mem::take(&mut self.ready) }));
-                    self.ready_octets = 0;
+                    slot.send(Ok(self.next_batch()));
                 }
                 () = tokio::time::sleep_until(self.ready_since + patience), if !self.ready.is_empty() => {
                     return Err(Status::deadline_exceeded("answers are not being read"));
@@ -142,6 +141,19 @@ impl Exchange {
         }
         self.ready_octets += reply.len();
         self.ready.push(Message { id, wire: Bytes::from(reply) });
+    }
+
+    /// What is ready, up to the first answer that makes the batch full.
+    fn next_batch(&mut self) -> Batch {
+        let mut octets = 0;
+        let full = self.ready.iter().position(|message| {
+            octets += message.wire.len();
+            octets >= FULL
+        });
+        let messages: Vec<Message> = self.ready.drain(..full.map_or(self.ready.len(), |at| at + 1)).collect();
+        self.ready_octets -= octets;
+        self.ready_since = Instant::now();
+        Batch { messages }
     }
 
     fn has_room(&self) -> bool {

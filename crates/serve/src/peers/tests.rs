@@ -77,9 +77,10 @@ async fn start_with(default: Alpn, limits: StreamLimits, services: Routes) -> Se
     let address = listeners.addresses()[0].0;
     let (script, metrics, stop) = (Script::new(), metrics(), CancellationToken::new());
     let told = Arc::<Told>::default();
-    let observer: Arc<dyn ConnectionObserver> = told.clone();
+    let observer: Arc<dyn ConnectionObserver> = Arc::<Told>::clone(&told);
     let settings = PeerListenerSettings { tls, trust: trusted, limits, observer, services };
-    let ended = tokio::spawn(listeners.serve(script.clone(), settings, Arc::clone(&metrics), stop.clone()));
+    let ended =
+        tokio::spawn(listeners.serve(Arc::<Script>::clone(&script), settings, Arc::clone(&metrics), stop.clone()));
     Served { address, script, metrics, told, trust, home, peer, stop, ended }
 }
 

@@ -56,7 +56,7 @@ fn start(limits: StreamLimits, pipe: usize) -> Served {
         identity: None,
         keepalive: Some(limits.keepalive()),
     };
-    let questions = Questions::new(script.clone(), origin, limits.max_in_flight);
+    let questions = Questions::new(Arc::<Script>::clone(&script), origin, limits.max_in_flight);
     let server = Counting(server, Arc::clone(&writes));
     let stopped = stop.clone();
     let ended = tokio::spawn(async move { serve(server, questions, &limits, &stopped).await });

@@ -51,9 +51,9 @@ async fn a_header_list_over_the_bound_is_refused() {
     let (mut requests, connection) = soon(client::handshake(tls)).await.unwrap();
     tokio::spawn(connection);
     let mut large = call();
-    for n in 0..64 {
+    for n in 0..10 {
         let name = http::HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap();
-        large.headers_mut().insert(name, "v".repeat(1024).parse().unwrap());
+        large.headers_mut().insert(name, "v".repeat(1000).parse().unwrap());
     }
     let (response, _) = requests.send_request(large, true).unwrap();
     match soon(response).await {

@@ -214,6 +214,44 @@ async fn draining_ends_streams_after_their_questions() {
     soon(served.ended).await.unwrap();
 }
 
+#[tokio::test]
+async fn draining_does_not_wait_for_ever() {
+    let served = start(Alpn::H2, patient()).await;
+    let mut asking = exchange(peer_channel(&served).await).await;
+    asking.send(&[HELD]).await;
+    eventually(|| served.script.held() == 1).await;
+    served.stop.cancel();
+    assert!(soon(asking.answers.message()).await.is_err());
+    soon(served.ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_whose_answers_are_not_read_is_given_up() {
+    let served = start(Alpn::H2, StreamLimits { write_timeout: Duration::from_millis(300), ..patient() }).await;
+    let asking = exchange(peer_channel(&served).await).await;
+    // More than any window: the answers pile up to the bound, and stay.
+    asking.send(&[HELD]).await;
+    asking.send(&[LARGE; 200]).await;
+    eventually(|| served.script.held() == 1).await;
+    eventually(|| served.script.held() == 0).await;
+}
+
+#[tokio::test]
+async fn a_batch_is_never_longer_than_one_may_be() {
+    let served = start(Alpn::H2, patient()).await;
+    let mut asking = exchange(peer_channel(&served).await).await;
+    asking.send(&[HELD_LARGE; 50]).await;
+    eventually(|| served.script.held() == 50).await;
+    served.script.release();
+    let mut answered = 0;
+    while answered < 50 {
+        let batch = soon(asking.answers.message()).await.unwrap().unwrap();
+        answered += batch.messages.len();
+        let octets: usize = batch.messages.iter().map(|m| m.wire.len()).sum();
+        assert!(octets < crate::MAX_BATCH_LEN, "{octets}");
+    }
+}
+
 /// Answers with the identity it finds.
 struct WhoAmI;
 

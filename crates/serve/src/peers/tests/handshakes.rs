@@ -46,6 +46,16 @@ async fn a_strangers_ca() {
 }
 
 #[tokio::test]
+async fn an_expired_certificate() {
+    let served = start(Alpn::Dot, patient()).await;
+    let short = credentials(&served.peer, "spiffe://cluster-a.example.com/gateway", Duration::from_secs(1));
+    let config = served.client(&short, Alpn::Dot);
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    eventually(|| now() > u64::try_from(short.not_after()).unwrap()).await;
+    is_rejected(&served, config, "expired").await;
+}
+
+#[tokio::test]
 async fn another_ca_of_the_peers_name() {
     let served = start(Alpn::Dot, patient()).await;
     let impostor = authority(PEER);
