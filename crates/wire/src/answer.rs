@@ -7,6 +7,9 @@ mod chain;
 mod check;
 mod reply;
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use self::chain::follow_aliases;

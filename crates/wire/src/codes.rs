@@ -221,3 +221,40 @@ code! {
         BADCOOKIE = 23 "BADCOOKIE",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3597_5_types_by_name_and_by_number() {
+        for (text, rtype) in [
+            ("A", Ok(RecordType::A)),
+            ("aaaa", Ok(RecordType::AAAA)),
+            ("TYPE1", Ok(RecordType::A)),
+            ("type65400", Ok(RecordType(65_400))),
+            ("TYPE65536", Err(UnknownMnemonic)),
+            ("TYPE", Err(UnknownMnemonic)),
+            ("TYPE+1", Err(UnknownMnemonic)),
+            ("BOGUS", Err(UnknownMnemonic)),
+            ("", Err(UnknownMnemonic)),
+        ] {
+            assert_eq!(text.parse(), rtype, "{text:?}");
+        }
+        assert_eq!((RecordType(65_400).to_string(), RecordType::SRV.to_string()), ("TYPE65400".into(), "SRV".into()));
+        assert_eq!((Rcode(99).to_string(), Class::CH.to_string()), ("RCODE99".into(), "CH".into()));
+    }
+
+    #[test]
+    fn every_number_reads_what_it_shows() {
+        for number in 0..=u16::MAX {
+            assert_eq!(RecordType(number).to_string().parse(), Ok(RecordType(number)));
+        }
+    }
+
+    #[test]
+    fn rfc6891_6_1_3_rcodes_without_edns() {
+        assert_eq!(Rcode::REFUSED.without_edns(), Rcode::REFUSED);
+        assert_eq!(Rcode::BADVERS.without_edns(), Rcode::SERVFAIL);
+    }
+}

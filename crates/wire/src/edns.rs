@@ -215,3 +215,35 @@ impl Ede {
 pub(crate) const fn rcode_high(rcode: Rcode) -> u8 {
     (rcode.0 >> 4) as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(data: &[u8]) -> Option<Ede> {
+        let options = vec![EdnsOption { code: option::EDE, data: data.to_vec() }];
+        Edns { options, ..Edns::default() }.ede()
+    }
+
+    #[test]
+    fn rfc8914_2_extended_errors_are_read() {
+        assert_eq!(told(b"\0\x12not you"), Some(Ede::new(Ede::PROHIBITED, "not you")));
+        assert_eq!(told(b"\0\x12"), Some(Ede::new(Ede::PROHIBITED, "")));
+        assert_eq!(told(b"\0"), None);
+        assert_eq!(told(b"\0\0\xff"), Some(Ede::new(Ede::OTHER, "\u{fffd}")));
+        // A long text is not kept.
+        assert_eq!(told(&[0; 60_000]).map(|e| e.text.len()), Some(Ede::MAX_TEXT));
+    }
+
+    #[test]
+    fn rfc8914_2_long_texts_are_cut_at_a_character() {
+        let ede = Ede::new(Ede::OTHER, format!("{}\u{fc}", "a".repeat(Ede::MAX_TEXT - 1)));
+        assert_eq!(ede.to_option().data.len(), 2 + Ede::MAX_TEXT - 1);
+        let len = |room| {
+            let mut out = Vec::new();
+            ede.write(room, &mut out);
+            out.len()
+        };
+        assert_eq!((len(0), len(5), len(6), len(7), len(1_000)), (0, 0, 6, 7, 6 + Ede::MAX_TEXT - 1));
+    }
+}

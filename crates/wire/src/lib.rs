@@ -16,6 +16,8 @@ mod name;
 mod path;
 mod query;
 mod rdata;
+#[cfg(test)]
+mod testing;
 
 pub use answer::{Answer, AnswerKind, CheckError, ReplyLimits};
 pub use codes::{Class, Opcode, Rcode, RecordType};

@@ -109,3 +109,6 @@ fn map_message(message: &Message, from: &Name, to: &Name) -> Result<Message, Map
     mapped.additionals = section(&message.additionals)?;
     Ok(mapped)
 }
+
+#[cfg(test)]
+mod tests;

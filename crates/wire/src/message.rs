@@ -164,3 +164,6 @@ impl Message {
         self.answers.iter().chain(&self.authorities).chain(&self.additionals)
     }
 }
+
+#[cfg(test)]
+mod tests;

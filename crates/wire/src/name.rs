@@ -313,3 +313,6 @@ impl Ord for Name {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

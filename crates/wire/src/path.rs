@@ -64,3 +64,66 @@ impl fmt::Display for ClusterPath {
         f.write_str(&self.0.join(" > "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_bounded_and_strict() {
+        let nine = ["a"; MAX_CLUSTERS_PASSED + 1].join(",");
+        let cases: &[(&[u8], bool)] = &[
+            (b"", true),
+            (b"cluster-a.example", true),
+            (b"cluster-a.example,b_c.example", true),
+            (&nine.as_bytes()[2..], true),
+            (nine.as_bytes(), false),
+            // Empty members, upper case and what is no trust domain.
+            (b",", false),
+            (b"a,,b", false),
+            (b"A", false),
+            (b"a b", false),
+            (b"a\n", false),
+            (b"\xff", false),
+            (&[b'a'; MAX_LEN], true),
+            (&[b'a'; MAX_LEN + 1], false),
+        ];
+        for (data, is_path) in cases {
+            assert_eq!(ClusterPath::parse(data).is_some(), *is_path, "{:?}", String::from_utf8_lossy(data));
+        }
+    }
+
+    #[test]
+    fn a_path_grows_up_to_its_bounds() {
+        let mut path = ClusterPath::default();
+        for i in 0..MAX_CLUSTERS_PASSED {
+            path = path.passing(&format!("c{i}")).unwrap();
+        }
+        assert!(path.contains("c0") && path.contains("c7") && !path.contains("c8"));
+        assert_eq!(path.passing("c8"), None);
+        assert_eq!(path.to_string(), "c0 > c1 > c2 > c3 > c4 > c5 > c6 > c7");
+        // Two names in one, or none, would not be read back as they were meant.
+        assert_eq!(ClusterPath::default().passing("a,b"), None);
+        assert_eq!(ClusterPath::default().passing(""), None);
+        assert_eq!(ClusterPath::default().passing(&"a".repeat(MAX_LEN + 1)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn paths_round_trip(clusters in proptest::collection::vec("[a-z0-9._-]{1,40}", 0..=MAX_CLUSTERS_PASSED)) {
+            let path = clusters.iter().try_fold(ClusterPath::default(), |path, c| path.passing(c)).unwrap();
+            prop_assert_eq!(ClusterPath::parse(&path.encode()), Some(path));
+        }
+
+        #[test]
+        fn any_bytes_are_a_path_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..1_100)) {
+            if let Some(path) = ClusterPath::parse(&bytes) {
+                prop_assert_eq!(path.encode(), bytes);
+            }
+        }
+    }
+}

@@ -318,3 +318,6 @@ impl Query {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

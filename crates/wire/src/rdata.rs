@@ -1,10 +1,14 @@
 //! Record data with its names found: decompressed on the way in, compressed only where allowed.
 
+use std::convert::Infallible;
+
 use crate::message::{Reader, WireError};
 use crate::{Name, RecordType};
 
 /// The data of one record, uncompressed, and where the names in it lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Equality ignores the case of names, and of nothing else (RFC 4343 3).
+#[derive(Debug, Clone)]
 pub struct Rdata {
     bytes: Vec<u8>,
     names: Vec<(u16, u16)>,
@@ -213,6 +217,17 @@ impl Rdata {
         parts.into_iter()
     }
 }
+
+impl PartialEq for Rdata {
+    fn eq(&self, other: &Self) -> bool {
+        self.names == other.names && self.names().eq(other.names()) && {
+            let rest = |data: &Self| data.map_names(|_| Ok::<_, Infallible>(Name::root())).map(|rest| rest.bytes);
+            rest(self) == rest(other)
+        }
+    }
+}
+
+impl Eq for Rdata {}
 
 /// A piece of record data.
 pub(crate) enum RdataPart<'a> {
