@@ -1,2 +1,16 @@
-//! x
-fn main() {}
+//! Answers peer clusters for this cluster's names; keeps peers and delegations.
+
+mod admin;
+mod app;
+mod home;
+mod trust;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    strait_process::run(
+        env!("CARGO_PKG_VERSION"),
+        "Answers peer clusters for this cluster's names; keeps peers and delegations.",
+        app::run,
+    )
+}

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use strait_identity::{TrustBundle, TrustStore};
-use strait_link::EndpointUrl;
+use strait_link::{EndpointUrl, LinkTarget};
 use strait_wire::Name;
 
 /// The most peers of a cluster; one more is refused.
@@ -115,6 +115,18 @@ pub struct PeerRecord {
     pub directions: Directions,
     /// When it was added or last changed, seconds since 1970-01-01 UTC.
     pub changed_at: i64,
+}
+
+impl PeerRecord {
+    /// The peer as far as linking to it is concerned.
+    pub fn link_target(&self) -> LinkTarget {
+        LinkTarget {
+            name: self.name.to_string(),
+            suffix: self.suffix.clone(),
+            endpoints: self.endpoints.clone(),
+            trust_bundle: self.trust_bundle.clone(),
+        }
+    }
 }
 
 /// The version of a set of peers; each change makes the next one.

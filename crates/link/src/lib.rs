@@ -8,6 +8,7 @@ mod backoff;
 mod dial;
 mod endpoint;
 mod exchange;
+mod links;
 mod metrics;
 mod peer;
 mod question;
@@ -18,6 +19,7 @@ mod testing;
 mod upstream;
 
 pub use endpoint::{EndpointUrl, EndpointUrlError, Scheme};
+pub use links::{LinkDefaults, LinkTarget, PeerLinks};
 pub use metrics::LinkMetrics;
 pub use peer::{HealthSettings, Peer, PeerSettings};
 pub use status::{EndpointStatus, PeerStatus, State};

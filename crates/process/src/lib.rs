@@ -6,16 +6,20 @@
 
 mod admin;
 mod cli;
+mod credentials;
 mod logs;
 mod metrics;
+mod query_log;
 mod readiness;
 mod run;
 mod shutdown;
 
 pub use admin::{Admin, AdminError};
 pub use cli::{Arguments, EXIT_CONFIGURATION, EXIT_FAILURE};
+pub use credentials::watch_credentials;
 pub use logs::{LogError, init_logs};
 pub use metrics::{encode, registry};
+pub use query_log::{QueryLogError, open_query_log};
 pub use readiness::{Gate, Readiness};
 pub use run::{DRAIN_LIMIT, Process, run};
 pub use shutdown::{Reload, Shutdown};

@@ -8,6 +8,7 @@ mod admission;
 mod cache;
 mod flight;
 mod follow;
+mod mapped;
 mod metrics;
 mod minimal;
 mod origin;
@@ -23,6 +24,7 @@ pub mod zone;
 
 pub use admission::{AccessList, Admission, Admit, IpNet, IpNetError};
 pub use cache::{AnswerCache, CacheSettings};
+pub use mapped::MappedSource;
 pub use metrics::ResolveMetrics;
 pub use origin::{Origin, Transport};
 pub use query_log::{QueryLog, QueryLogEntry, QueryLogFilter};

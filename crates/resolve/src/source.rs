@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use strait_wire::{Answer, ClusterPath, Ede, Question, Rcode};
+use strait_wire::{Answer, Class, ClusterPath, Ede, QueryView, Question, Rcode};
 
 /// A boxed future that can move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -19,6 +19,14 @@ pub struct Ask {
     pub checking_disabled: bool,
     /// The clusters passed so far.
     pub path: ClusterPath,
+}
+
+impl Ask {
+    /// What `query` asks, having passed the clusters of `path`.
+    pub fn new(query: &QueryView<'_>, path: ClusterPath) -> Self {
+        let question = Question { name: query.qname().to_lowercase(), rtype: query.rtype(), class: Class::IN };
+        Self { question, dnssec_ok: query.dnssec_ok(), checking_disabled: query.checking_disabled(), path }
+    }
 }
 
 /// Something that answers questions for a zone.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use strait_wire::{Class, ClusterPath, QueryView, Question, Refusal};
+use strait_wire::{ClusterPath, QueryView, Refusal};
 
 use super::Road;
 use crate::cache::CacheKey;
@@ -47,14 +47,7 @@ impl Road {
 impl Asked<'_> {
     /// The question as a source gets it.
     pub(super) fn ask(&self) -> Ask {
-        let question =
-            Question { name: self.query.qname().to_lowercase(), rtype: self.query.rtype(), class: Class::IN };
-        Ask {
-            question,
-            dnssec_ok: self.query.dnssec_ok(),
-            checking_disabled: self.query.checking_disabled(),
-            path: self.path.clone(),
-        }
+        Ask::new(&self.query, self.path.clone())
     }
 
     /// What must be equal for two questions to share an exchange: the question itself, the clusters

@@ -1,0 +1,107 @@
+//! The links to all peers: started, kept and dropped as the list of peers changes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use strait_identity::{Credentials, TrustBundle, TrustDomain};
+use strait_resolve::Route;
+use strait_wire::Name;
+
+use crate::{EndpointUrl, HealthSettings, LinkMetrics, Peer, PeerSettings};
+
+/// One endpoint's budget for a question before another endpoint is asked as well.
+const TRY_BUDGET: Duration = Duration::from_millis(150);
+/// The budget of a question to a peer as a whole.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// Questions to one peer outstanding at most.
+const MAX_OUTSTANDING: usize = 4096;
+
+/// What the links to all peers have in common.
+#[derive(Clone)]
+pub struct LinkDefaults {
+    /// Our own certificate.
+    pub credentials: Credentials,
+    /// Our own trust domain, appended to the cluster path of each question.
+    pub own_cluster: TrustDomain,
+    /// How health is judged.
+    pub health: HealthSettings,
+    /// Counters.
+    pub metrics: Arc<LinkMetrics>,
+}
+
+/// A peer as far as linking to it is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkTarget {
+    /// Its name.
+    pub name: String,
+    /// The zone it answers.
+    pub suffix: Name,
+    /// Its gateways, in order of preference.
+    pub endpoints: Vec<EndpointUrl>,
+    /// Who vouches for its gateways.
+    pub trust_bundle: TrustBundle,
+}
+
+/// Live peers by name.
+pub struct PeerLinks {
+    defaults: LinkDefaults,
+    live: Mutex<BTreeMap<String, (LinkTarget, Arc<Peer>)>>,
+}
+
+impl PeerLinks {
+    /// No links yet.
+    pub fn new(defaults: LinkDefaults) -> Self {
+        Self { defaults, live: Mutex::default() }
+    }
+
+    /// Makes the live peers those of `targets`: starts new ones, replaces changed ones, keeps the
+    /// connections of those that are as they were, drops the rest. Of two with one name the first counts.
+    pub fn apply(&self, targets: impl IntoIterator<Item = LinkTarget>) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *live);
+        for target in targets {
+            if live.contains_key(&target.name) {
+                tracing::warn!(peer = target.name, suffix = %target.suffix, "two peers have this name; the later one is left out");
+                continue;
+            }
+            let peer = match before.remove(&target.name) {
+                Some((same, peer)) if same == target => peer,
+                _ => self.start(&target),
+            };
+            live.insert(target.name.clone(), (target, peer));
+        }
+    }
+
+    /// The live peer of that name.
+    pub fn get(&self, name: &str) -> Option<Arc<Peer>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).get(name).map(|(_, peer)| Arc::clone(peer))
+    }
+
+    /// A route to each live peer.
+    pub fn routes(&self) -> Vec<Route> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let route = |(target, peer): &(LinkTarget, Arc<Peer>)| Route {
+            zone: target.suffix.clone(),
+            kind: "peer",
+            source: Arc::clone(peer) as _,
+            cached: true,
+        };
+        live.values().map(route).collect()
+    }
+
+    fn start(&self, target: &LinkTarget) -> Arc<Peer> {
+        let settings = PeerSettings {
+            name: target.name.clone(),
+            suffix: target.suffix.clone(),
+            endpoints: target.endpoints.clone(),
+            trust_bundle: target.trust_bundle.clone(),
+            own_cluster: self.defaults.own_cluster.clone(),
+            health: self.defaults.health.clone(),
+            try_budget: TRY_BUDGET,
+            deadline: DEADLINE,
+            max_outstanding: MAX_OUTSTANDING,
+        };
+        Peer::start(settings, self.defaults.credentials.clone(), Arc::clone(&self.defaults.metrics))
+    }
+}

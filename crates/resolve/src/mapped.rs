@@ -1,0 +1,125 @@
+//! The stage that maps names: a source of the home zone, asked and answering under the suffix.
+
+use std::sync::Arc;
+
+use strait_wire::{Answer, Question, ZoneMapping};
+
+use crate::{Ask, BoxFuture, Source, SourceError};
+
+/// Puts a cluster's home zone (`cluster.local`) before the world under its suffix.
+///
+/// The question is mapped inward, the whole answer outward. An answer that cannot be mapped
+/// exactly is an error, never a half-mapped answer: no name of the home zone leaves.
+pub struct MappedSource {
+    mapping: ZoneMapping,
+    home: Arc<dyn Source>,
+}
+
+impl MappedSource {
+    /// Maps `home`, which answers for the mapping's home zone.
+    pub fn new(mapping: ZoneMapping, home: Arc<dyn Source>) -> Self {
+        Self { mapping, home }
+    }
+
+    fn inward(&self, ask: &Ask) -> Result<Ask, SourceError> {
+        let name = self.mapping.name_inward(&ask.question.name).map_err(unmappable)?;
+        Ok(Ask { question: Question { name, ..ask.question.clone() }, ..ask.clone() })
+    }
+
+    fn outward(&self, answer: &Answer) -> Result<Answer, SourceError> {
+        let message = answer.to_message().map_err(unmappable)?;
+        let mapped = Answer::new(&self.mapping.outward(&message).map_err(unmappable)?).map_err(unmappable)?;
+        Ok(match answer.ede() {
+            Some(ede) => mapped.with_ede(ede.clone()),
+            None => mapped,
+        })
+    }
+}
+
+impl Source for MappedSource {
+    fn answer_now(&self, ask: &Ask) -> Option<Answer> {
+        let answer = self.home.answer_now(&self.inward(ask).ok()?)?;
+        self.outward(&answer).ok()
+    }
+
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
+        Box::pin(async move {
+            let inward = self.inward(ask)?;
+            self.outward(&self.home.answer(&inward).await?)
+        })
+    }
+}
+
+fn unmappable(error: impl std::fmt::Display) -> SourceError {
+    SourceError::Unmappable(format!("the answer cannot be given under this name: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use strait_wire::{Class, Ede, Name, Rcode, Rdata, Record, RecordType};
+
+    use super::*;
+    use crate::testing::{Scripted, a_record, answer, ask, cname_record, name, soa_record};
+
+    fn mapped(home: Arc<Scripted>) -> MappedSource {
+        MappedSource::new(ZoneMapping::new(name("cluster.local"), name("cluster-b.example.com")).unwrap(), home)
+    }
+
+    #[tokio::test]
+    async fn the_home_zone_is_asked_and_its_names_come_back_under_the_suffix() {
+        let home = Scripted::new(|ask| {
+            let target = name("pod-1.db.shop.svc.cluster.local");
+            let rdata = Rdata::srv(0, 100, 5432, &target);
+            let srv =
+                Record { name: ask.question.name.clone(), rtype: RecordType::SRV, class: Class::IN, ttl: 5, rdata };
+            let mut message = answer(ask, Rcode::NOERROR, vec![srv], Vec::new()).to_message().unwrap();
+            message.additionals.push(a_record(&target, 5, 7));
+            Ok(Answer::new(&message).unwrap())
+        });
+        let source = mapped(Arc::clone(&home));
+        let message =
+            source.answer(&ask("db.shop.svc.cluster-b.example.com", "SRV")).await.unwrap().to_message().unwrap();
+
+        assert_eq!(home.asked.lock().unwrap()[0].question.name, name("db.shop.svc.cluster.local"));
+        assert_eq!(message.questions[0].name, name("db.shop.svc.cluster-b.example.com"));
+        assert_eq!(message.answers[0].name, name("db.shop.svc.cluster-b.example.com"));
+        let targets: Vec<Name> = message.answers[0].rdata.names().collect();
+        assert_eq!(targets, [name("pod-1.db.shop.svc.cluster-b.example.com")]);
+        assert_eq!(message.additionals[0].name, targets[0]);
+        assert!(message.records().all(|r| !r.name.is_within(&name("cluster.local"))));
+    }
+
+    #[tokio::test]
+    async fn rfc2308_3_the_soa_of_a_denial_is_mapped_too() {
+        let home = Scripted::local(|ask| {
+            Ok(answer(ask, Rcode::NXDOMAIN, Vec::new(), vec![soa_record("cluster.local", 30, 5)]))
+        });
+        let message =
+            mapped(home).answer_now(&ask("no.such.svc.cluster-b.example.com", "A")).unwrap().to_message().unwrap();
+        assert_eq!(message.rcode, Rcode::NXDOMAIN);
+        assert_eq!(message.authorities[0].name, name("cluster-b.example.com"));
+        assert!(message.authorities[0].rdata.names().all(|n| n == name("cluster-b.example.com")));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_mapped_back_is_an_error() {
+        // The target lies under the suffix already: outside it could not be told from a mapped name.
+        let home = Scripted::new(|ask| {
+            let alias = cname_record(&ask.question.name, 5, "web.shop.svc.cluster-b.example.com");
+            Ok(answer(ask, Rcode::NOERROR, vec![alias], Vec::new()))
+        });
+        let error = mapped(home).answer(&ask("alias.shop.svc.cluster-b.example.com", "A")).await.unwrap_err();
+        assert!(matches!(error, SourceError::Unmappable(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn why_an_answer_is_no_plain_one_survives_the_mapping() {
+        let home = Scripted::new(|ask| {
+            Ok(Answer::failure(ask.question.clone(), Rcode::SERVFAIL, Some(Ede::new(Ede::NOT_READY, "not synced"))))
+        });
+        let answer = mapped(home).answer(&ask("web.shop.svc.cluster-b.example.com", "A")).await.unwrap();
+        assert_eq!(answer.ede().map(|ede| ede.text.as_ref()), Some("not synced"));
+    }
+}

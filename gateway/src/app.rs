@@ -1,0 +1,89 @@
+//! The composition root: the one place that knows every part of the gateway.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use strait_config::GatewayConfig;
+use strait_federation::{
+    AdminService, AdminSettings, AdminSocket, AgentBook, DistributionService, Federation, FileStore, InboundBook,
+    InboundPolicy,
+};
+use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
+use strait_process::Process;
+use strait_resolve::{ResolveMetrics, Resolver, ResolverSettings, Transit};
+use strait_serve::{PeerListenerSettings, PeerListeners, ServeMetrics, StreamLimits};
+
+use crate::admin::Backend;
+use crate::home::Home;
+use crate::trust;
+
+/// Runs until `process.shutdown.stop()` fires and what is in work is done.
+pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Result<()> {
+    let link_metrics = Arc::new(LinkMetrics::new(&process.registry)?);
+    let serve_metrics = Arc::new(ServeMetrics::new(&process.registry)?);
+    let inbound = InboundBook::new(&process.registry)?;
+    let agents = AgentBook::new(&process.registry)?;
+    let stop = process.shutdown.stop().clone();
+
+    // Bound first: a port that is taken is said before anything else begins.
+    let listening = process.readiness.gate("listening");
+    let listeners = PeerListeners::bind(&config.listen).await?;
+    let socket = AdminSocket::bind(&config.socket).await?;
+
+    let own = strait_federation::Home {
+        suffix: config.suffix.clone(),
+        trust_domain: config.identity.credentials.id().trust_domain,
+        home_zone: config.home_zone.clone(),
+    };
+    let federation = Federation::open(FileStore::open(&config.state)?, own.clone())?;
+    let links = Arc::new(PeerLinks::new(LinkDefaults {
+        credentials: config.identity.credentials.clone(),
+        own_cluster: own.trust_domain.clone(),
+        health: config.daemon.health.clone(),
+        metrics: Arc::clone(&link_metrics),
+    }));
+    let trust =
+        trust::follow(&federation, config.identity.clone(), Arc::clone(&links), Arc::clone(&inbound), stop.clone());
+
+    let home = Home::start(&config, &link_metrics)?;
+    let resolver = Arc::new(Resolver::new(ResolverSettings {
+        admit: Arc::new(InboundPolicy::new(own, Arc::clone(&inbound))),
+        cache: config.daemon.cache.clone(),
+        routes: home.routes()?,
+        follow_aliases: false,
+        transit: Transit::Refused,
+        deadline: config.daemon.deadline,
+        metrics: Arc::new(ResolveMetrics::new(&process.registry)?),
+        query_log: strait_process::open_query_log(&config.daemon.query_log)?,
+    }));
+
+    let admin = AdminService::new(AdminSettings {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        cluster: config.cluster.clone(),
+        federation: federation.clone(),
+        inbound: Arc::clone(&inbound),
+        agents: Arc::clone(&agents),
+        backend: Arc::new(Backend::new(
+            Arc::clone(&resolver),
+            links,
+            config.identity.credentials.clone(),
+            home.description(),
+        )),
+    });
+    let admin = tokio::spawn(socket.serve(admin, stop.clone()));
+    let distribution = DistributionService::new(federation, agents, stop.clone()).into_server();
+    let settings = PeerListenerSettings {
+        tls: trust.tls,
+        trust: trust.store,
+        limits: StreamLimits::default(),
+        observer: inbound,
+        services: tonic::service::Routes::new(distribution),
+    };
+    strait_process::watch_credentials(config.identity.credentials.clone(), stop.clone());
+
+    tracing::info!(cluster = config.cluster, suffix = %config.suffix, home = home.description(),
+        addresses = ?listeners.addresses(), socket = %config.socket.display(), "answering peers");
+    listening.ready();
+    listeners.serve(resolver, settings, serve_metrics, stop).await;
+    admin.await.context("admin service")
+}

@@ -1,0 +1,53 @@
+//! The composition root: the one place that knows every part of the node-agent.
+
+use std::sync::Arc;
+
+use strait_config::NodeAgentConfig;
+use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
+use strait_process::Process;
+use strait_resolve::{ResolveMetrics, Resolver, ResolverSettings, Transit};
+use strait_serve::{DnsListeners, ServeMetrics, StreamLimits};
+
+use crate::hosts;
+use crate::peers::PeerFeed;
+use crate::routes::LocalRoutes;
+
+/// Runs until `process.shutdown.stop()` fires and what is in work is done.
+pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Result<()> {
+    let link_metrics = Arc::new(LinkMetrics::new(&process.registry)?);
+    let serve_metrics = Arc::new(ServeMetrics::new(&process.registry)?);
+
+    // Bound first: a port that is taken is said before anything else begins.
+    let listening = process.readiness.gate("listening");
+    let listeners = DnsListeners::bind(&config.listen).await?;
+
+    let hosts = config.hosts.as_ref().map(|settings| hosts::follow(settings, process.shutdown.stop().clone()));
+    let local = LocalRoutes::start(&config, hosts, &listeners.addresses(), &link_metrics)?;
+    let links = config.identity.as_ref().map(|identity| {
+        Arc::new(PeerLinks::new(LinkDefaults {
+            credentials: identity.credentials.clone(),
+            own_cluster: identity.credentials.id().trust_domain,
+            health: config.daemon.health.clone(),
+            metrics: Arc::clone(&link_metrics),
+        }))
+    });
+    let resolver = Arc::new(Resolver::new(ResolverSettings {
+        admit: Arc::new(config.allow.clone()),
+        cache: config.daemon.cache.clone(),
+        routes: local.table(Vec::new()),
+        follow_aliases: true,
+        transit: Transit::Refused,
+        deadline: config.daemon.deadline,
+        metrics: Arc::new(ResolveMetrics::new(&process.registry)?),
+        query_log: strait_process::open_query_log(&config.daemon.query_log)?,
+    }));
+    let _feed = PeerFeed::start(&config, links, local, Arc::clone(&resolver), &process)?;
+    if let Some(identity) = &config.identity {
+        strait_process::watch_credentials(identity.credentials.clone(), process.shutdown.stop().clone());
+    }
+
+    tracing::info!(node = config.node, addresses = ?listeners.addresses(), "answering");
+    listening.ready();
+    listeners.serve(resolver, StreamLimits::default(), serve_metrics, process.shutdown.stop().clone()).await;
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! The peers in force: those of the configuration file, and those this cluster's gateway tells.
+
+use std::sync::Arc;
+
+use strait_config::NodeAgentConfig;
+use strait_federation::{AgentSubscription, PeerSet, SubscriptionSettings};
+use strait_link::{LinkTarget, PeerLinks};
+use strait_process::{Gate, Process};
+use strait_resolve::Resolver;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::routes::LocalRoutes;
+
+/// Follows the gateway's peer list and puts each generation in force. Works until dropped.
+pub(crate) struct PeerFeed {
+    follower: Option<JoinHandle<()>>,
+}
+
+impl PeerFeed {
+    /// Puts the peers of the file, and those kept on disk, in force before it returns.
+    pub(crate) fn start(
+        config: &NodeAgentConfig,
+        links: Option<Arc<PeerLinks>>,
+        local: LocalRoutes,
+        resolver: Arc<Resolver>,
+        process: &Process,
+    ) -> anyhow::Result<Self> {
+        let Some(links) = links else { return Ok(Self { follower: None }) };
+        let fixed = config.peers.iter().map(fixed_target).collect();
+        let apply = Applier { fixed, links, local, resolver };
+        let Some(settings) = subscription_settings(config) else {
+            apply.put_in_force(None);
+            return Ok(Self { follower: None });
+        };
+        let gate = process.readiness.gate("peers");
+        gate.not_ready("no list of peers yet: none on disk, and the gateway has not been reached");
+        let subscription = AgentSubscription::start(settings)?;
+        let mut sets = subscription.subscribe();
+        let first = sets.borrow_and_update().clone();
+        apply.announce(first.as_deref(), &subscription, &gate);
+        Ok(Self { follower: Some(tokio::spawn(follow(apply, subscription, sets, gate))) })
+    }
+}
+
+impl Drop for PeerFeed {
+    fn drop(&mut self) {
+        if let Some(follower) = &self.follower {
+            follower.abort();
+        }
+    }
+}
+
+async fn follow(
+    apply: Applier,
+    subscription: AgentSubscription,
+    mut sets: watch::Receiver<Option<Arc<PeerSet>>>,
+    gate: Gate,
+) {
+    while sets.changed().await.is_ok() {
+        let set = sets.borrow_and_update().clone();
+        apply.announce(set.as_deref(), &subscription, &gate);
+    }
+}
+
+/// Turns a list of peers into links and routes.
+struct Applier {
+    fixed: Vec<LinkTarget>,
+    links: Arc<PeerLinks>,
+    local: LocalRoutes,
+    resolver: Arc<Resolver>,
+}
+
+impl Applier {
+    /// Links first, then routes: no question goes to a peer that is not there.
+    fn put_in_force(&self, set: Option<&PeerSet>) {
+        let told = set.into_iter().flat_map(PeerSet::outbound).map(|peer| peer.link_target());
+        self.links.apply(self.fixed.iter().cloned().chain(told));
+        self.resolver.replace_routes(self.local.table(self.links.routes()));
+    }
+
+    fn announce(&self, set: Option<&PeerSet>, subscription: &AgentSubscription, gate: &Gate) {
+        self.put_in_force(set);
+        if let Some(set) = set {
+            subscription.applied(set.generation(), Ok(()));
+            gate.ready();
+            tracing::info!(generation = %set.generation(), peers = set.len(), "peers in force");
+        }
+    }
+}
+
+fn fixed_target(peer: &strait_config::StaticPeer) -> LinkTarget {
+    LinkTarget {
+        name: peer.name.clone(),
+        suffix: peer.suffix.clone(),
+        endpoints: peer.endpoints.clone(),
+        trust_bundle: peer.trust_bundle.clone(),
+    }
+}
+
+fn subscription_settings(config: &NodeAgentConfig) -> Option<SubscriptionSettings> {
+    let identity = config.identity.as_ref()?;
+    let state = config.state.clone()?;
+    (!config.gateway.is_empty()).then(|| SubscriptionSettings {
+        endpoints: config.gateway.clone(),
+        credentials: identity.credentials.clone(),
+        trust_bundle: identity.trust_bundle.clone(),
+        node: config.node.clone(),
+        state,
+    })
+}

@@ -1,0 +1,75 @@
+//! The routes that the configuration file fixes: zones, forward zones, hosts files, upstreams, special names.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use strait_config::NodeAgentConfig;
+use strait_link::{LinkMetrics, UpstreamGroup, UpstreamSettings};
+use strait_resolve::zone::{Hosts, HostsData};
+use strait_resolve::{Route, RouteTable, Source, special_routes};
+use strait_wire::Name;
+
+/// Routes whose sources live as long as the process.
+pub(crate) struct LocalRoutes {
+    /// What the file says; wins over what a gateway tells.
+    configured: Vec<Route>,
+    /// Laid over the special names and everything else: hosts files know names anywhere, those of private reverse zones among them.
+    hosts: Option<Arc<ArcSwap<HostsData>>>,
+    /// Everything else.
+    default: Option<Route>,
+}
+
+impl LocalRoutes {
+    /// Starts the upstream groups. `own` are the addresses we listen on: never an upstream of ours.
+    pub(crate) fn start(
+        config: &NodeAgentConfig,
+        hosts: Option<Arc<ArcSwap<HostsData>>>,
+        own: &[SocketAddr],
+        metrics: &Arc<LinkMetrics>,
+    ) -> anyhow::Result<Self> {
+        let upstream = |settings: &UpstreamSettings| -> anyhow::Result<Arc<dyn Source>> {
+            Ok(UpstreamGroup::start(
+                UpstreamSettings { exclude: own.to_vec(), ..settings.clone() },
+                Arc::clone(metrics),
+            )?)
+        };
+        let mut configured = Vec::new();
+        for zone in &config.zones {
+            let source = Arc::clone(&zone.zone) as Arc<dyn Source>;
+            configured.push(Route { zone: zone.zone.apex().clone(), kind: zone.kind.as_str(), source, cached: false });
+        }
+        for settings in &config.forward {
+            let source = upstream(settings)?;
+            configured.push(Route { zone: settings.zone.clone(), kind: "forward", source, cached: true });
+        }
+        let default: Option<Arc<dyn Source>> = match (&hosts, config.upstreams.as_ref().map(upstream).transpose()?) {
+            (Some(hosts), below) => Some(Arc::new(Hosts::new(Arc::clone(hosts), below))),
+            (None, below) => below,
+        };
+        let default = default.map(|source| Route { zone: Name::root(), kind: "upstream", source, cached: true });
+        Ok(Self { configured, hosts, default })
+    }
+
+    /// The route table with `peers` besides. What the file says wins over what a gateway tells, and both
+    /// win over the special names.
+    pub(crate) fn table(&self, peers: Vec<Route>) -> RouteTable {
+        let named: Vec<Route> = self.configured.iter().cloned().chain(peers).collect();
+        let zones: Vec<Name> = named.iter().map(|route| route.zone.clone()).collect();
+        let special = special_routes(&zones).into_iter().map(|route| self.under_hosts(route));
+        let (table, shadowed) = RouteTable::new(named.into_iter().chain(special).chain(self.default.clone()));
+        for route in shadowed.iter().filter(|route| route.kind == "peer") {
+            tracing::warn!(zone = %route.zone, "a peer's suffix is also a zone of the configuration file; the file wins");
+        }
+        table
+    }
+
+    fn under_hosts(&self, route: Route) -> Route {
+        match &self.hosts {
+            Some(hosts) => {
+                Route { source: Arc::new(Hosts::new(Arc::clone(hosts), Some(Arc::clone(&route.source)))), ..route }
+            }
+            None => route,
+        }
+    }
+}
