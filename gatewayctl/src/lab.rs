@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use clap::Parser;
 use strait_federation::connect_admin;
 use strait_proto::v1::ListPeersRequest;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +32,8 @@ use folder::Folder;
 use ports::Ports;
 use program::{Programs, Running};
 use say::say;
+
+use crate::pki::PkiCommand;
 
 /// How long the links may take to stand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,8 +84,10 @@ impl LabArgs {
         let programs = Programs::find()?;
         let folder = Folder::create(self.dir.as_deref(), self.keep)?;
         let outcome = tokio::select! {
-            outcome = self.show(&programs, folder.path()) => outcome,
+            // Signals are listened to before anything is made.
+            biased;
             stopped = stop_signal() => stopped,
+            outcome = self.show(&programs, folder.path()) => outcome,
         };
         let removed = folder.finish();
         outcome.and(removed)
@@ -92,7 +97,7 @@ impl LabArgs {
     async fn show(&self, programs: &Programs, folder: &Path) -> anyhow::Result<()> {
         say(format_args!("Two clusters on this machine, in {}", folder.display()))?;
         let mut ports = Ports::default();
-        let clusters = make_clusters(folder, &mut ports)?;
+        let clusters = make_clusters(programs, folder, &mut ports)?;
         let _cluster_dns = play_cluster_dns(&clusters, &mut ports)?;
         drop(ports);
         let mut running = start_programs(programs, &clusters)?;
@@ -125,16 +130,27 @@ impl LabArgs {
 /// One way of a peering: who asks whom, and how.
 type Direction<'a> = (&'a Cluster, &'a Cluster, Road);
 
-fn make_clusters(folder: &Path, ports: &mut Ports) -> anyhow::Result<[Cluster; 2]> {
+fn make_clusters(programs: &Programs, folder: &Path, ports: &mut Ports) -> anyhow::Result<[Cluster; 2]> {
+    let clusters = [Cluster::plan("cluster-a", 1, folder, ports)?, Cluster::plan("cluster-b", 2, folder, ports)?];
     say("\nCertificates: a CA of its own for each cluster")?;
-    let mut ports = Ports::default();
-    let clusters =
-        [Cluster::plan("cluster-a", 1, folder, &mut ports)?, Cluster::plan("cluster-b", 2, folder, &mut ports)?];
     for cluster in &clusters {
-        cluster.issue_certificates()?;
+        for line in cluster.pki_lines() {
+            say(format_args!("  $ {}", programs.line(&line)))?;
+            run_pki(&line)?;
+        }
         cluster.write_configurations()?;
     }
     Ok(clusters)
+}
+
+/// Runs a `pki` line in this process, without what it prints.
+fn run_pki(line: &[String]) -> anyhow::Result<()> {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: PkiCommand,
+    }
+    Line::try_parse_from(line)?.command.run_to(&mut std::io::sink())
 }
 
 fn play_cluster_dns(clusters: &[Cluster; 2], ports: &mut Ports) -> anyhow::Result<Vec<ClusterDns>> {

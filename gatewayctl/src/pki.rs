@@ -45,13 +45,13 @@ pub(crate) enum PkiCommand {
 pub(crate) struct Init {
     /// The trust domain it vouches for, for example cluster-a.example.com
     #[arg(long, value_name = "NAME")]
-    pub(crate) trust_domain: TrustDomain,
+    trust_domain: TrustDomain,
     /// Folder to write to
     #[arg(long, value_name = "DIR", default_value = ".")]
-    pub(crate) dir: PathBuf,
+    dir: PathBuf,
     /// How long it is to last (s, m, h, d)
     #[arg(long, value_name = "TIME", default_value = "3650d", value_parser = lifetime::parse)]
-    pub(crate) lifetime: Duration,
+    lifetime: Duration,
 }
 
 /// Whose certificate is to be issued.
@@ -74,19 +74,19 @@ pub(crate) enum Issue {
 pub(crate) struct Leaf {
     /// DNS name to put in, for clients that check names (kdig, CoreDNS)
     #[arg(long = "dns", value_name = "NAME")]
-    pub(crate) dns_names: Vec<String>,
+    dns_names: Vec<String>,
     /// IP address to put in, likewise
     #[arg(long = "ip", value_name = "ADDR")]
-    pub(crate) addresses: Vec<IpAddr>,
+    addresses: Vec<IpAddr>,
     /// Folder of ca.crt and ca.key
     #[arg(long, value_name = "DIR", default_value = ".")]
-    pub(crate) dir: PathBuf,
+    dir: PathBuf,
     /// Folder to write to [default: DIR/gateway or DIR/node-agent/NAME]
     #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
+    out: Option<PathBuf>,
     /// How long it is to last (s, m, h, d), never beyond the authority itself
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = lifetime::parse)]
-    pub(crate) lifetime: Duration,
+    lifetime: Duration,
 }
 
 impl PkiCommand {
@@ -95,7 +95,8 @@ impl PkiCommand {
         self.run_to(&mut std::io::stdout().lock())
     }
 
-    fn run_to(self, out: &mut impl Write) -> anyhow::Result<()> {
+    /// Does it, and says so on `out`.
+    pub(crate) fn run_to(self, out: &mut impl Write) -> anyhow::Result<()> {
         match self {
             Self::Init(init) => init.run(out),
             Self::Issue(Issue::Gateway(leaf)) => leaf.run(Role::Gateway, out),
@@ -106,7 +107,7 @@ impl PkiCommand {
 
 impl Init {
     /// Writes a new authority; one that is there already is left alone.
-    pub(crate) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+    fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let (certificate, key) = (self.dir.join(CA_CERTIFICATE), self.dir.join(CA_KEY));
         for file in [&certificate, &key] {
             if file.exists() {
@@ -138,7 +139,7 @@ impl Init {
 
 impl Leaf {
     /// Issues and writes; a certificate that is there already is replaced, which is how one is renewed.
-    pub(crate) fn run(self, role: Role, out: &mut impl Write) -> anyhow::Result<()> {
+    fn run(self, role: Role, out: &mut impl Write) -> anyhow::Result<()> {
         let authority = read_authority(&self.dir)?;
         let id = identity(authority.trust_domain(), role)?;
         let folder = self.out.unwrap_or_else(|| match &id.role {

@@ -3,19 +3,13 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
 use hickory_proto::rr::RecordType;
-use strait_identity::{Role, TrustDomain};
 
 use super::ports::{ClusterPorts, Ports};
 use super::question::Question;
-use super::say::say;
-use crate::pki;
-
-/// Long enough for a lab that is forgotten over a week-end.
-const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+use crate::pki::CA_CERTIFICATE;
 
 /// How one cluster asks another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,24 +77,14 @@ impl Cluster {
         self.folder.join("node-agent.yaml")
     }
 
-    /// Does what `gatewayctl pki` does, and shows its lines.
-    pub(super) fn issue_certificates(&self) -> anyhow::Result<()> {
-        let trust_domain: TrustDomain = self.suffix().parse()?;
-        let (dir, node, quiet) = (self.pki(), self.node(), &mut std::io::sink());
-        let leaf = || pki::Leaf {
-            dns_names: vec![],
-            addresses: vec![Ipv4Addr::LOCALHOST.into()],
-            dir: dir.clone(),
-            out: None,
-            lifetime: CERTIFICATE_LIFETIME,
-        };
-        let shown = dir.display();
-        say(format_args!("  $ gatewayctl pki init --trust-domain {trust_domain} --dir {shown}"))?;
-        pki::Init { trust_domain, dir: dir.clone(), lifetime: CERTIFICATE_LIFETIME }.run(quiet)?;
-        say(format_args!("  $ gatewayctl pki issue gateway --ip 127.0.0.1 --dir {shown}"))?;
-        leaf().run(Role::Gateway, quiet)?;
-        say(format_args!("  $ gatewayctl pki issue node-agent --node {node} --ip 127.0.0.1 --dir {shown}"))?;
-        leaf().run(Role::NodeAgent(node.into()), quiet)
+    /// The lines that make its CA and its certificates, as words after `gatewayctl`.
+    pub(super) fn pki_lines(&self) -> [Vec<String>; 3] {
+        let (trust_domain, node, dir) = (self.suffix(), self.node(), self.pki().display().to_string());
+        [
+            owned(&["pki", "init", "--trust-domain", &trust_domain, "--dir", &dir]),
+            owned(&["pki", "issue", "gateway", "--ip", "127.0.0.1", "--dir", &dir]),
+            owned(&["pki", "issue", "node-agent", "--node", &node, "--ip", "127.0.0.1", "--dir", &dir]),
+        ]
     }
 
     /// Writes the files of both programs; paths in them are relative to the cluster's folder.
@@ -166,7 +150,7 @@ lameduck: 0s
     /// The words after `gatewayctl` for this cluster's gateway.
     pub(super) fn gatewayctl(&self, words: &[&str]) -> Vec<String> {
         let socket = self.socket().display().to_string();
-        ["--socket", &socket].iter().chain(words).map(|word| (*word).to_owned()).collect()
+        owned(&[&["--socket", socket.as_str()], words].concat())
     }
 
     /// The words that make `other` a peer of this cluster.
@@ -175,7 +159,7 @@ lameduck: 0s
             Road::Tls => format!("tls://127.0.0.1:{}", other.ports.tls),
             Road::Grpc => format!("grpc://127.0.0.1:{}", other.ports.grpc),
         };
-        let (suffix, ca) = (other.suffix(), other.pki().join(pki::CA_CERTIFICATE).display().to_string());
+        let (suffix, ca) = (other.suffix(), other.pki().join(CA_CERTIFICATE).display().to_string());
         self.gatewayctl(&["peer", "add", other.name, "--suffix", &suffix, "--endpoint", &endpoint, "--ca", &ca])
     }
 
@@ -243,6 +227,10 @@ docs.shop.svc IN CNAME web.shop.svc
             Question::nothing(name("nosuch.shop")),
         ]
     }
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 fn dotted(name: &str) -> String {

@@ -36,6 +36,15 @@ async fn the_played_cluster_dns_answers_like_a_cluster_s() {
             RecordType::A,
             ["1.11", "1.12"].map(|host| format!("db.shop.svc.cluster.local. A 10.1.{host}")).into(),
         ),
+        // Kubernetes answers an alias with its target.
+        Question::records(
+            name("docs.shop"),
+            RecordType::A,
+            vec![
+                "docs.shop.svc.cluster.local. CNAME web.shop.svc.cluster.local.".into(),
+                "web.shop.svc.cluster.local. A 10.1.0.20".into(),
+            ],
+        ),
         Question::nothing(name("nosuch.shop")),
         // A service of the other cluster's.
         Question::nothing(name("stock.depot")),
@@ -81,7 +90,9 @@ async fn a_wrong_answer_is_told_from_a_right_one() {
 fn certificates_and_configurations_are_where_the_files_say() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = planned(folder.path(), &mut Ports::default());
-    cluster.issue_certificates().unwrap();
+    for line in cluster.pki_lines() {
+        run_pki(&line).unwrap();
+    }
     cluster.write_configurations().unwrap();
     for file in [cluster.gateway_configuration(), cluster.node_agent_configuration()] {
         let text = std::fs::read_to_string(&file).unwrap();
