@@ -8,10 +8,10 @@ const TTL: u32 = 3_600;
 /// CPU "RFC8482", no OS.
 const HINFO: &[u8] = b"\x07RFC8482\x00";
 
-/// The answer to `question`; `at_once` is what the source had to say, of which only that the name does not exist counts.
+/// The answer to `question`; `at_once` is what the source had to say, of which counts that there is nothing to be had.
 pub(crate) fn answer(question: Question, at_once: Option<Answer>) -> Answer {
     let authoritative = match at_once {
-        Some(absent) if absent.kind() == AnswerKind::NxDomain => return absent,
+        Some(answer) if matches!(answer.kind(), AnswerKind::NxDomain | AnswerKind::Failure) => return answer,
         Some(answer) => answer.is_authoritative(),
         None => false,
     };

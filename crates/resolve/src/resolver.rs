@@ -9,6 +9,8 @@
 //! [`Road::exchange`] waits for a source, [`Road::reply`] writes and counts.
 
 mod asked;
+#[cfg(test)]
+pub(crate) mod kit;
 mod reply;
 mod settings;
 

@@ -183,7 +183,8 @@ fn kind_of(message: &Message, question: &Question) -> (AnswerKind, Option<Name>)
         Rcode::NXDOMAIN => (AnswerKind::NxDomain, None),
         Rcode::NOERROR => {
             let mut chain = follow_aliases(&message.answers, question);
-            let is_alias = chain.names.len() > 1;
+            // An alias to itself is one as well: the road sees the circle.
+            let is_alias = !chain.links.is_empty();
             let denied = message.authorities.iter().any(|r| r.rtype == RecordType::SOA);
             match (chain.found, is_alias && !denied) {
                 (true, _) => (AnswerKind::Positive, None),

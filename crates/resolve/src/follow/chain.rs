@@ -130,7 +130,7 @@ fn join(before: &Answer, part: &Part) -> Result<Answer, WireError> {
     message.answers.extend(aged(next.answers, part.age));
     message.authorities = aged(next.authorities, part.age).collect();
     message.additionals = aged(next.additionals, part.age).collect();
-    Answer::new(&Message { edns: None, ..message })
+    Answer::new(&Message { edns: next.edns, ..message })
 }
 
 fn aged(records: Vec<Record>, age: u32) -> impl Iterator<Item = Record> {

@@ -25,24 +25,31 @@ fn entry(name_text: &str, rcode: Rcode) -> QueryLogEntry {
 
 /// Writes into memory; stands still while it is shut.
 #[derive(Clone, Default)]
-struct Paper(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+struct Paper(Arc<Press>);
+
+#[derive(Default)]
+struct Press {
+    /// What is written, and whether it is shut.
+    state: Mutex<(Vec<u8>, bool)>,
+    opened: Condvar,
+}
 
 impl Paper {
     fn shut(&self, shut: bool) {
-        self.0.0.lock().unwrap().1 = shut;
-        self.0.1.notify_all();
+        self.0.state.lock().unwrap().1 = shut;
+        self.0.opened.notify_all();
     }
 
     fn text(&self) -> String {
-        String::from_utf8(self.0.0.lock().unwrap().0.clone()).unwrap()
+        String::from_utf8(self.0.state.lock().unwrap().0.clone()).unwrap()
     }
 }
 
 impl Write for Paper {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let (paper, opened) = &*self.0;
-        let mut paper = opened.wait_while(paper.lock().unwrap(), |(_, shut)| *shut).unwrap();
-        paper.0.extend_from_slice(octets);
+        let Press { state, opened } = &*self.0;
+        let mut state = opened.wait_while(state.lock().unwrap(), |(_, shut)| *shut).unwrap();
+        state.0.extend_from_slice(octets);
         Ok(octets.len())
     }
 

@@ -1,0 +1,135 @@
+//! Clients that wait: sharing, deadlines, bounds, and names that do not wait for others' trouble.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use strait_wire::{Ede, Rcode};
+use tokio::sync::Semaphore;
+
+use crate::flight::{MAX_EXCHANGES, MAX_WAITING_PER_ZONE};
+use crate::resolver::kit::{Bench, local, refused, told, until};
+use crate::testing::{Scripted, address, query};
+use crate::{Now, Respond};
+
+#[tokio::test]
+async fn a_thousand_clients_at_once_cost_one_exchange() {
+    let gate = Arc::new(Semaphore::new(0));
+    let source = Scripted::gated(&gate, |ask| address(ask, 60, 7));
+    let bench = Arc::new(Bench::new([(".", "upstream", Arc::clone(&source))]));
+    let clients: Vec<_> = (0..1000)
+        .map(|i| {
+            let bench = Arc::clone(&bench);
+            // The case of a name makes no other question.
+            let name = if i % 2 == 0 { "www.example.com" } else { "WWW.example.com" };
+            tokio::spawn(async move { bench.ask(name, "A").await })
+        })
+        .collect();
+    until(|| source.calls() == 1).await;
+    gate.add_permits(1000);
+    for client in clients {
+        assert_eq!(client.await.unwrap().answers.len(), 1);
+    }
+    assert_eq!((source.calls(), bench.in_flight()), (1, 0));
+    bench.counts(&[("strait_single_flight_shared_total", 999)]);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_nothing_from_the_others() {
+    let gate = Arc::new(Semaphore::new(0));
+    let source = Scripted::gated(&gate, |ask| address(ask, 60, 7));
+    let bench = Arc::new(Bench::new([(".", "upstream", Arc::clone(&source))]));
+    let ask = || {
+        let bench = Arc::clone(&bench);
+        tokio::spawn(async move { bench.ask("example.com", "A").await })
+    };
+    let (leader, follower) = (ask(), ask());
+    until(|| source.calls() == 1).await;
+    leader.abort();
+    gate.add_permits(1);
+    assert_eq!(follower.await.unwrap().rcode, Rcode::NOERROR);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_deadline_a_client_gets_servfail_and_the_exchange_goes_on() {
+    let gate = Arc::new(Semaphore::new(0));
+    let source = Scripted::gated(&gate, |ask| address(ask, 60, 7));
+    let bench = Bench::new([(".", "upstream", Arc::clone(&source))]);
+    let reply = bench.ask("example.com", "A").await;
+    assert_eq!(reply.rcode, Rcode::SERVFAIL);
+    assert_eq!(told(&reply), [(Ede::NO_REACHABLE_AUTHORITY, "no answer within 3s".to_owned())]);
+    // The late answer still serves the next client.
+    gate.add_permits(1);
+    until(|| bench.in_flight() == 0).await;
+    assert_eq!(bench.now("example.com", "A").0, Now::Reply);
+    assert_eq!(source.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_never_answers_does_not_hold_its_place_for_ever() {
+    let bench = Bench::new([(".", "upstream", Scripted::silent())]);
+    assert_eq!(bench.ask("example.com", "A").await.rcode, Rcode::SERVFAIL);
+    assert_eq!(bench.in_flight(), 1);
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    until(|| bench.in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn a_source_that_panics_costs_one_question() {
+    let source = Scripted::new(|ask| match ask.question.name.to_string().as_str() {
+        "bad.example.com." => panic!("a source broke"),
+        _ => address(ask, 60, 7),
+    });
+    let bench = Bench::new([(".", "upstream", source)]);
+    assert_eq!(refused(&bench.ask("bad.example.com", "A").await), (Rcode::SERVFAIL, Ede::OTHER));
+    assert_eq!(bench.ask("good.example.com", "A").await.rcode, Rcode::NOERROR);
+}
+
+#[tokio::test]
+async fn over_their_bounds_questions_fail_at_once() {
+    let bench = Bench::new([
+        ("dead.example", "peer", Scripted::silent()),
+        ("live.example", "peer", Scripted::new(|ask| address(ask, 60, 7))),
+    ]);
+    let dead = Arc::clone(bench.resolver.road.active.load().find(b"\x04dead\x07example\x00").unwrap());
+    dead.zone.waiting.store(MAX_WAITING_PER_ZONE, Ordering::Relaxed);
+    assert_eq!(refused(&bench.ask("a.dead.example", "A").await), (Rcode::SERVFAIL, Ede::OTHER));
+    // The place that was not had is not held.
+    assert_eq!(dead.zone.waiting.load(Ordering::Relaxed), MAX_WAITING_PER_ZONE);
+    // A flood for one zone is that zone's trouble.
+    assert_eq!(bench.ask("a.live.example", "A").await.rcode, Rcode::NOERROR);
+    dead.zone.waiting.store(0, Ordering::Relaxed);
+
+    let resolver = Arc::clone(&bench.resolver);
+    let flood: Vec<_> = (0..MAX_EXCHANGES)
+        .map(|i| {
+            let resolver = Arc::clone(&resolver);
+            let packet = query(&format!("n{i}.dead.example"), "A");
+            tokio::spawn(async move { resolver.respond(&packet, &local()).await })
+        })
+        .collect();
+    until(|| bench.in_flight() == MAX_EXCHANGES).await;
+    assert_eq!(refused(&bench.ask("more.dead.example", "A").await), (Rcode::SERVFAIL, Ede::OTHER));
+    // What is cached answers all the same.
+    assert_eq!(bench.now("a.live.example", "A").0, Now::Reply);
+    bench.counts(&[(r#"strait_refused_total{reason="overloaded"}"#, 2)]);
+    flood.iter().for_each(tokio::task::JoinHandle::abort);
+    until(|| dead.zone.waiting.load(Ordering::Relaxed) == 0).await;
+}
+
+#[tokio::test]
+async fn local_and_cached_names_answer_with_every_source_dead() {
+    let bench = Bench::new([
+        (".", "upstream", Scripted::silent()),
+        ("example.com", "static", Scripted::local(|ask| address(ask, 60, 7))),
+    ]);
+    let stuck = tokio::spawn({
+        let resolver = Arc::clone(&bench.resolver);
+        async move { resolver.respond(&query("example.net", "A"), &local()).await }
+    });
+    until(|| bench.in_flight() == 1).await;
+    assert_eq!(bench.now("web.example.com", "A").0, Now::Reply);
+    stuck.abort();
+}
