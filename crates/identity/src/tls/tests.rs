@@ -354,3 +354,25 @@ fn a_rejection_says_what_came_and_what_is_needed() {
         assert_eq!(rejection.to_string(), text);
     }
 }
+
+/// Neither a panic nor a belief: every octet of a good certificate is under its signature.
+#[test]
+fn no_damaged_certificate_is_believed() {
+    use rustls::server::danger::ClientCertVerifier;
+
+    let a = authority(A);
+    let good = forge(&a, &[&gateway_of(A)], |_| {}).cert[0].clone();
+    let verifier = PeerVerifier::of_clients(trust([&a]), provider());
+    let now = rustls_pki_types::UnixTime::now();
+    assert!(verifier.verify_client_cert(&good, &[], now).is_ok());
+    for position in 0..good.len() {
+        for damage in [0x01, 0x80, 0xff] {
+            let mut bytes = good.to_vec();
+            bytes[position] ^= damage;
+            let damaged = CertificateDer::from(bytes);
+            assert!(verifier.verify_client_cert(&damaged, &[], now).is_err(), "octet {position} ^ {damage:#x}");
+        }
+        let short = CertificateDer::from(good[..position].to_vec());
+        assert!(verifier.verify_client_cert(&short, &[], now).is_err(), "cut off at {position}");
+    }
+}
