@@ -231,6 +231,18 @@ async fn a_client_that_does_not_read_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_more_is_read_while_answers_pile_up() {
+    let served = start(patient(), 4096);
+    let (_unread, mut writer) = tokio::io::split(served.client);
+    let asking = tokio::spawn(async move { writer.write_all(&frames(&vec![message(LARGE, 0); 1000])).await });
+    // The paused clock moves only once nobody has anything left to do.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Two answers of 60,000 octets pass the bound; the pipe takes a little of them.
+    assert!(served.script.origins.lock().unwrap().len() <= 3);
+    asking.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn questions_are_worked_on_while_the_client_does_not_read() {
     // Another client may wait for the same answer.
     let mut served = start(patient(), 4096);

@@ -45,6 +45,16 @@ async fn rapid_reset_cve_2023_44487_ends_the_connection_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn streams_of_a_connection_are_bounded() {
+    let served = start(Alpn::H2, StreamLimits { max_in_flight: 7, ..patient() }).await;
+    let tls = served.connect(served.peer_client(Alpn::H2)).await.unwrap();
+    let (requests, connection) = soon(client::handshake(tls)).await.unwrap();
+    tokio::spawn(connection);
+    // SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113 6.5.2), which HTTP/2 stacks enforce at both ends.
+    eventually(|| requests.current_max_send_streams() == 7).await;
+}
+
+#[tokio::test]
 async fn a_header_list_over_the_bound_is_refused() {
     let served = start(Alpn::H2, patient()).await;
     let tls = served.connect(served.peer_client(Alpn::H2)).await.unwrap();
