@@ -56,7 +56,7 @@ pub(crate) async fn tls(
 /// What went wrong, in words for people.
 pub(crate) fn explain(error: &io::Error) -> String {
     if let Some(rejection) = strait_identity::rejection_of(error) {
-        return format!("its certificate is not accepted: {rejection}");
+        return format!("the TLS handshake failed: {rejection}");
     }
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match (tls, error.kind()) {

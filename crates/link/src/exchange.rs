@@ -42,7 +42,8 @@ pub(crate) trait Queue: Default + Send + 'static {
     fn octets(&self) -> usize;
 }
 
-type Waiter = oneshot::Sender<Result<Bytes, LinkError>>;
+type Outcome = Result<Bytes, LinkError>;
+type Waiter = oneshot::Sender<Outcome>;
 
 struct Inner<Q> {
     queue: Q,
@@ -77,13 +78,13 @@ impl<Q: Queue> Exchange<Q> {
     }
 
     /// Sends a question and waits for its answer. The caller bounds the time; giving up is dropping the future.
-    pub(crate) async fn ask(&self, question: &[u8]) -> Result<Bytes, LinkError> {
+    pub(crate) async fn ask(&self, question: &[u8]) -> Outcome {
         let (id, serial, answer) = self.submit(question)?;
         let _guard = GiveUp { exchange: self, id, serial };
         answer.await.unwrap_or_else(|_| Err(LinkError::Lost("the connection was given up".into())))
     }
 
-    fn submit(&self, question: &[u8]) -> Result<(u64, u64, oneshot::Receiver<Result<Bytes, LinkError>>), LinkError> {
+    fn submit(&self, question: &[u8]) -> Result<(u64, u64, oneshot::Receiver<Outcome>), LinkError> {
         let (sender, receiver) = oneshot::channel();
         let mut inner = self.lock();
         if let Some(cause) = &inner.lost {

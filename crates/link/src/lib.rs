@@ -8,6 +8,8 @@ mod backoff;
 mod dial;
 mod endpoint;
 mod exchange;
+mod grpc;
+mod link;
 mod links;
 mod metrics;
 mod peer;

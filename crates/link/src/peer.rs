@@ -1,13 +1,29 @@
 //! A peer as a source: its endpoints, their health, and the choice between them.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod budget;
+mod endpoint;
+mod health;
+mod race;
+mod supervisor;
 
-use strait_identity::{Credentials, TrustBundle, TrustDomain};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use prometheus::IntCounter;
+use strait_identity::{Alpn, Credentials, PeerExpectation, Role, TrustBundle, TrustDomain, TrustStore};
 use strait_resolve::{Ask, BoxFuture, Source, SourceError};
 use strait_wire::{Answer, Name};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{EndpointUrl, LinkMetrics, PeerStatus};
+use self::budget::RetryBudget;
+use self::endpoint::Endpoint;
+use self::race::Race;
+use self::supervisor::Supervisor;
+use crate::link::Link;
+use crate::metrics::Kind;
+use crate::question::{Padding, encode};
+use crate::{EndpointStatus, EndpointUrl, LinkMetrics, PeerStatus, Scheme, State};
 
 /// How health is judged.
 #[derive(Debug, Clone)]
@@ -35,7 +51,7 @@ pub struct PeerSettings {
     pub name: String,
     /// The zone it answers.
     pub suffix: Name,
-    /// Its endpoints, in order of preference.
+    /// Its endpoints; equals, chosen among by health and latency.
     pub endpoints: Vec<EndpointUrl>,
     /// Who its gateways are: the trust domain and its CAs.
     pub trust_bundle: TrustBundle,
@@ -53,25 +69,149 @@ pub struct PeerSettings {
 
 /// Links to a peer's gateways. Works from [`Peer::start`] on until dropped.
 pub struct Peer {
-    _settings: PeerSettings,
+    shared: Arc<Shared>,
+    outstanding: Semaphore,
+    overloaded: IntCounter,
+    _stop: DropGuard,
+}
+
+/// What questions and supervisors share.
+struct Shared {
+    settings: Arc<PeerSettings>,
+    endpoints: Vec<Arc<Endpoint>>,
+    changes: watch::Sender<()>,
+    budget: RetryBudget,
+    hedges: IntCounter,
 }
 
 impl Peer {
-    /// Starts connecting and asking health questions at once.
+    /// Starts connecting and asking health questions at once. Must be called within a tokio runtime.
     pub fn start(settings: PeerSettings, credentials: Credentials, metrics: Arc<LinkMetrics>) -> Arc<Self> {
-        let _ = (credentials, metrics);
-        Arc::new(Self { _settings: settings })
+        let settings = Arc::new(settings);
+        let changes = watch::Sender::new(());
+        let stop = CancellationToken::new();
+        let trust = Arc::new(TrustStore::new([settings.trust_bundle.clone()]));
+        let mut endpoints: Vec<Arc<Endpoint>> = Vec::with_capacity(settings.endpoints.len());
+        for url in &settings.endpoints {
+            if endpoints.iter().any(|known| known.url == *url) {
+                continue;
+            }
+            let handles = metrics.server(Kind::Peer, &settings.name, url);
+            let endpoint = Endpoint::new(url.clone(), &settings.name, &settings.health, handles, changes.clone());
+            let alpn = match url.scheme {
+                Scheme::Tls => Alpn::Dot,
+                Scheme::Grpc => Alpn::H2,
+            };
+            let trust_domain = settings.trust_bundle.trust_domain().clone();
+            let expected = PeerExpectation { trust_domain, role: Role::Gateway };
+            let tls = strait_identity::client_config(&credentials, Arc::clone(&trust), expected, alpn);
+            let supervisor = Supervisor::new(Arc::clone(&endpoint), Arc::clone(&settings), tls);
+            tokio::spawn(stop.clone().run_until_cancelled_owned(supervisor.run()));
+            endpoints.push(endpoint);
+        }
+        let shared = Shared {
+            endpoints,
+            changes,
+            budget: RetryBudget::new(Instant::now()),
+            hedges: metrics.hedges(&settings.name),
+            settings: Arc::clone(&settings),
+        };
+        Arc::new(Self {
+            shared: Arc::new(shared),
+            outstanding: Semaphore::new(settings.max_outstanding.min(Semaphore::MAX_PERMITS)),
+            overloaded: metrics.overloaded(Kind::Peer, &settings.name),
+            _stop: stop.drop_guard(),
+        })
     }
 
     /// What is known now.
     pub fn status(&self) -> PeerStatus {
-        unimplemented!()
+        let endpoints: Vec<EndpointStatus> = self.shared.endpoints.iter().map(|endpoint| endpoint.status()).collect();
+        PeerStatus { state: state_of_all(endpoints.iter().map(|endpoint| endpoint.state)), endpoints }
+    }
+
+    async fn exchange(&self, ask: &Ask) -> Result<Answer, SourceError> {
+        let settings = &self.shared.settings;
+        let own = settings.own_cluster.as_str();
+        let Some(path) = ask.path.passing(own) else {
+            return Err(SourceError::Loop(format!("the question has passed too many clusters: {} > {own}", ask.path)));
+        };
+        let Ok(_permit) = self.outstanding.try_acquire() else {
+            self.overloaded.inc();
+            let (max, name) = (settings.max_outstanding, &settings.name);
+            return Err(SourceError::Overloaded(format!("{max} questions to peer {name} are outstanding already")));
+        };
+        self.shared.budget.asked();
+        let wire = encode(0, ask, &ask.question.name, &path, Padding::On);
+        Race::new(&self.shared, ask, &wire).run().await
     }
 }
 
 impl Source for Peer {
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
-        let _ = ask;
-        unimplemented!()
+        Box::pin(self.exchange(ask))
     }
 }
+
+impl Shared {
+    /// The endpoint for the next try, with its link: of those that are up two at random, and the cheaper of them;
+    /// without any, of the degraded; without any, of the others as far as they are connected.
+    fn choose(&self, tried: &[usize]) -> Option<(usize, Arc<Link>)> {
+        let tier = |state: State| match state {
+            State::Up => 0,
+            State::Degraded => 1,
+            State::Connecting | State::Down => 2,
+        };
+        let linked = self.endpoints.iter().enumerate().filter(|(index, _)| !tried.contains(index));
+        let mut candidates: Vec<_> =
+            linked.filter_map(|(i, e)| e.link().map(|link| (tier(e.state()), i, link))).collect();
+        let best = candidates.iter().map(|(tier, ..)| *tier).min()?;
+        candidates.retain(|(tier, ..)| *tier == best);
+        let (_, one, link) = candidates.swap_remove(rand::random_range(0..candidates.len()));
+        if candidates.is_empty() {
+            return Some((one, link));
+        }
+        let (_, other, other_link) = candidates.swap_remove(rand::random_range(0..candidates.len()));
+        match self.endpoints[one].cost() <= self.endpoints[other].cost() {
+            true => Some((one, link)),
+            false => Some((other, other_link)),
+        }
+    }
+
+    /// Each endpoint, its state, for how long, and its last failure.
+    fn describe(&self) -> String {
+        let now = SystemTime::now();
+        let describe = |status: EndpointStatus| {
+            let age = now.duration_since(status.since).unwrap_or_default().as_secs();
+            let cause = status.last_error.map(|(cause, _)| format!(": {cause}")).unwrap_or_default();
+            format!("{} {} for {age} s{cause}", status.url, status.state)
+        };
+        let texts: Vec<String> = self.endpoints.iter().map(|endpoint| describe(endpoint.status())).collect();
+        match texts.is_empty() {
+            true => "it has no endpoints".to_owned(),
+            false => texts.join("; "),
+        }
+    }
+}
+
+/// The best endpoint's state; degraded when some are up and some are not.
+fn state_of_all(states: impl Iterator<Item = State>) -> State {
+    let states: Vec<State> = states.collect();
+    let any = |state| states.contains(&state);
+    let all_up = states.iter().all(|state| *state == State::Up);
+    if states.is_empty() {
+        State::Down
+    } else if all_up {
+        State::Up
+    } else if any(State::Up) || any(State::Degraded) {
+        State::Degraded
+    } else if any(State::Connecting) {
+        State::Connecting
+    } else {
+        State::Down
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

@@ -45,7 +45,7 @@ pub struct EndpointStatus {
     pub state: State,
     /// Since when.
     pub since: SystemTime,
-    /// Smoothed time of health questions, once one was answered.
+    /// Smoothed time of answers to health questions and to real ones, once there was one.
     pub latency: Option<Duration>,
     /// The last failure and when.
     pub last_error: Option<(String, SystemTime)>,

@@ -1,6 +1,8 @@
 //! Scripted servers for the tests of this crate.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub(crate) mod cluster;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -187,7 +187,9 @@ async fn rfc7766_6_2_4_a_closed_connection_is_made_again() {
 /// RFC 5452 9.2: ports and ids cannot be guessed from those before; neither can the case.
 #[tokio::test]
 async fn rfc5452_9_2_ports_and_ids_are_random() {
-    let seen: Arc<Mutex<Vec<(u16, u16, Vec<u8>)>>> = Arc::default();
+    /// Port, id, question.
+    type Seen = (u16, u16, Vec<u8>);
+    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
     let log = Arc::clone(&seen);
     let address = udp_server(move |query, from| {
         let id = u16::from_be_bytes([query[0], query[1]]);
@@ -205,7 +207,7 @@ async fn rfc5452_9_2_ports_and_ids_are_random() {
     assert!(distinct(&mut seen.iter().map(|(port, ..)| u64::from(*port))) > 900);
     assert!(distinct(&mut seen.iter().map(|(_, id, _)| u64::from(*id))) > 950);
     // No step from one to the next comes up more often than chance has it.
-    for field in [|s: &(u16, u16, Vec<u8>)| s.0, |s: &(u16, u16, Vec<u8>)| s.1] {
+    for field in [|s: &Seen| s.0, |s: &Seen| s.1] {
         let steps: HashSet<u16> = seen.windows(2).map(|pair| field(&pair[1]).wrapping_sub(field(&pair[0]))).collect();
         assert!(steps.len() > 800, "{} different steps", steps.len());
     }

@@ -1,0 +1,269 @@
+//! Questions over gRPC: `strait.v1.Dns/Exchange`, one stream of batches each way; or, at a server that does not know
+//! it, CoreDNS's unary `coredns.dns.DnsService/Query` for the life of the connection.
+//!
+//! The connection is made by the caller and used once: when it is lost, so is the link.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
+use prometheus::IntCounter;
+use strait_proto::coredns::DnsPacket;
+use strait_proto::coredns::dns_service_client::DnsServiceClient;
+use strait_proto::v1::dns_client::DnsClient;
+use strait_proto::v1::{Batch, Message};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status, Streaming};
+
+use crate::dial::chain;
+use crate::exchange::{Exchange, LinkError, Queue};
+use crate::link::Link;
+
+/// Octets of questions in one batch; far below the message limit of any gRPC server.
+const MAX_BATCH: usize = 32 * 1024;
+/// Batches handed to HTTP/2 ahead of its flow control.
+const BATCHES_AHEAD: usize = 4;
+/// Unary calls at a time; HTTP/2 servers commonly allow between 100 and 1,000 streams, and queue the rest.
+const MAX_CALLS: usize = 1024;
+/// What a server may send before we have read it.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// HTTP/2 pings, so that a connection that died silently is noticed even without questions.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Speaks gRPC on a connection.
+pub(crate) async fn connect<T>(transport: T, unmatched: IntCounter) -> Result<Link, String>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let lost = CancellationToken::new();
+    let mut transport = Some(TokioIo::new(Watched { inner: transport, _gone: lost.clone().drop_guard() }));
+    // Asked again after a loss, it has nothing to give: the supervisor makes the next connection.
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let transport = transport.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
+        async move { transport }
+    });
+    // Not `https`: TLS is the connector's, and tonic would insist on its own.
+    let channel = Endpoint::from_static("http://peer")
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| chain(&error))?;
+    let (send, receive) = mpsc::channel(BATCHES_AHEAD);
+    // Some servers send their headers only once something has come; the first batch is empty.
+    let _ = send.try_send(Batch::default());
+    match DnsClient::new(channel.clone()).exchange(ReceiverStream::new(receive)).await {
+        Ok(response) => Ok(Link::Batches(BatchLink::start(response.into_inner(), send, unmatched))),
+        Err(status) if status.code() == Code::Unimplemented => Ok(Link::Unary(UnaryLink::new(channel, lost))),
+        Err(status) => Err(explain(&status)),
+    }
+}
+
+/// What a server's status says, in words for people.
+fn explain(status: &Status) -> String {
+    let text = match status.message() {
+        "" => status.code().description(),
+        message => message,
+    };
+    let cause = std::error::Error::source(status).map(chain).filter(|cause| !text.contains(cause.as_str()));
+    match cause {
+        Some(cause) => format!("gRPC {:?}: {text}: {cause}", status.code()),
+        None => format!("gRPC {:?}: {text}", status.code()),
+    }
+}
+
+/// Questions for the next batches.
+#[derive(Default)]
+pub(crate) struct Batches {
+    messages: Vec<Message>,
+    octets: usize,
+}
+
+impl Queue for Batches {
+    fn draw_id(&mut self) -> u64 {
+        // Of 64 bits: in practice never drawn twice.
+        rand::random()
+    }
+
+    fn push(&mut self, id: u64, question: &[u8]) {
+        self.octets += question.len();
+        self.messages.push(Message { id, wire: Bytes::copy_from_slice(question) });
+    }
+
+    fn octets(&self) -> usize {
+        self.octets
+    }
+}
+
+impl Batches {
+    /// Splits what is queued into batches of bounded size.
+    fn into_batches(self) -> Vec<Batch> {
+        let mut batches: Vec<Batch> = Vec::new();
+        let mut room = 0;
+        for message in self.messages {
+            if message.wire.len() > room || batches.is_empty() {
+                batches.push(Batch::default());
+                room = MAX_BATCH;
+            }
+            room = room.saturating_sub(message.wire.len());
+            if let Some(batch) = batches.last_mut() {
+                batch.messages.push(message);
+            }
+        }
+        batches
+    }
+}
+
+/// One stream of batches each way.
+pub(crate) struct BatchLink {
+    pub(crate) exchange: Arc<Exchange<Batches>>,
+    _close: DropGuard,
+}
+
+impl BatchLink {
+    fn start(answers: Streaming<Batch>, questions: mpsc::Sender<Batch>, unmatched: IntCounter) -> Self {
+        let exchange = Exchange::new(unmatched);
+        let close = CancellationToken::new();
+        tokio::spawn(run(answers, questions, Arc::clone(&exchange), close.clone()));
+        Self { exchange, _close: close.drop_guard() }
+    }
+}
+
+async fn run(
+    answers: Streaming<Batch>,
+    questions: mpsc::Sender<Batch>,
+    exchange: Arc<Exchange<Batches>>,
+    close: CancellationToken,
+) {
+    let cause = tokio::select! {
+        cause = read(answers, &exchange) => cause,
+        () = write(questions, &exchange) => "the other end ended the stream".to_owned(),
+        () = close.cancelled() => "we closed the connection".to_owned(),
+    };
+    exchange.fail(&cause);
+}
+
+async fn read(mut answers: Streaming<Batch>, exchange: &Exchange<Batches>) -> String {
+    loop {
+        match answers.message().await {
+            Ok(Some(batch)) => exchange.deliver(batch.messages.into_iter().map(|m| (m.id, m.wire))),
+            Ok(None) => return "the other end ended the stream".to_owned(),
+            Err(status) => return explain(&status),
+        }
+    }
+}
+
+async fn write(questions: mpsc::Sender<Batch>, exchange: &Exchange<Batches>) {
+    loop {
+        for batch in exchange.take_queued().await.into_batches() {
+            if questions.send(batch).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// One call for each question.
+pub(crate) struct UnaryLink {
+    client: DnsServiceClient<Channel>,
+    calls: Semaphore,
+    lost: CancellationToken,
+}
+
+impl UnaryLink {
+    fn new(channel: Channel, lost: CancellationToken) -> Self {
+        Self { client: DnsServiceClient::new(channel), calls: Semaphore::new(MAX_CALLS), lost }
+    }
+
+    pub(crate) async fn ask(&self, question: &[u8]) -> Result<Bytes, LinkError> {
+        let _call = self.calls.try_acquire().map_err(|_| LinkError::Full)?;
+        let packet = DnsPacket { msg: Bytes::copy_from_slice(question) };
+        // A clone is a handle on the same connection.
+        match self.client.clone().query(packet).await {
+            Ok(response) => Ok(response.into_inner().msg),
+            Err(status) if self.is_lost() || status.code() == Code::Unavailable => {
+                Err(LinkError::Lost(explain(&status).into()))
+            }
+            Err(status) => Err(LinkError::Failed(explain(&status).into())),
+        }
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.is_cancelled()
+    }
+
+    pub(crate) async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+}
+
+/// A transport that tells when HTTP/2 has let go of it.
+struct Watched<T> {
+    inner: T,
+    _gone: DropGuard,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_bounded() {
+        let mut queue = Batches::default();
+        for _ in 0..1000 {
+            let id = queue.draw_id();
+            queue.push(id, &[0; 128]);
+        }
+        assert_eq!(queue.octets(), 128_000);
+        let batches = queue.into_batches();
+        assert_eq!(batches.iter().map(|b| b.messages.len()).sum::<usize>(), 1000);
+        assert_eq!(batches.len(), 4);
+        assert!(batches.iter().all(|b| b.messages.len() <= MAX_BATCH / 128));
+    }
+}

@@ -1,0 +1,80 @@
+//! A live connection to an endpoint of a peer, whichever protocol it speaks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prometheus::IntCounter;
+use rustls::ClientConfig;
+
+use crate::exchange::LinkError;
+use crate::grpc::{BatchLink, UnaryLink};
+use crate::stream::StreamLink;
+use crate::{EndpointUrl, Scheme, dial, grpc};
+
+/// A connection. Dropping it closes it.
+pub(crate) enum Link {
+    /// DNS over TLS.
+    Stream(StreamLink),
+    /// `strait.v1.Dns/Exchange`.
+    Batches(BatchLink),
+    /// `coredns.dns.DnsService/Query`.
+    Unary(UnaryLink),
+}
+
+impl Link {
+    /// Connects: name, TCP, TLS, and for gRPC the stream. The caller bounds the time. `attempt` chooses the address
+    /// tried first, so that a silent one does not hide the others for ever.
+    pub(crate) async fn connect(
+        url: &EndpointUrl,
+        tls: &Arc<ClientConfig>,
+        attempt: usize,
+        unmatched: IntCounter,
+    ) -> Result<Self, String> {
+        let mut addresses = dial::resolve(&url.host, url.port).await.map_err(|error| dial::explain(&error))?;
+        let first = attempt % addresses.len().max(1);
+        addresses.rotate_left(first);
+        let tcp = dial::tcp(&addresses).await.map_err(|error| dial::explain(&error))?;
+        let stream = dial::tls(tcp, tls, &url.host).await.map_err(|error| dial::explain(&error))?;
+        match url.scheme {
+            Scheme::Tls => Ok(Self::Stream(StreamLink::start(stream, None, unmatched))),
+            Scheme::Grpc => grpc::connect(stream, unmatched).await,
+        }
+    }
+
+    /// Sends a question and waits for the answer; giving up is dropping the future.
+    pub(crate) async fn ask(&self, question: &[u8]) -> Result<Bytes, LinkError> {
+        match self {
+            Self::Stream(link) => link.ask(question).await,
+            Self::Batches(link) => link.exchange.ask(question).await,
+            Self::Unary(link) => link.ask(question).await,
+        }
+    }
+
+    /// Whether the connection is lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Stream(link) => link.exchange.cause().is_some(),
+            Self::Batches(link) => link.exchange.cause().is_some(),
+            Self::Unary(link) => link.is_lost(),
+        }
+    }
+
+    /// Waits until the connection is lost; says why.
+    pub(crate) async fn lost(&self) -> String {
+        let cause = match self {
+            Self::Stream(link) => {
+                link.exchange.lost().await;
+                link.exchange.cause()
+            }
+            Self::Batches(link) => {
+                link.exchange.lost().await;
+                link.exchange.cause()
+            }
+            Self::Unary(link) => {
+                link.lost().await;
+                None
+            }
+        };
+        cause.map_or_else(|| "the other end closed the connection".to_owned(), |cause| cause.to_string())
+    }
+}
