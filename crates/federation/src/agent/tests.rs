@@ -116,7 +116,7 @@ fn settings(urls: &[&EndpointUrl], state: &Path) -> SubscriptionSettings {
 async fn wait_for(subscription: &AgentSubscription, generation: u64) -> Arc<PeerSet> {
     let mut peers = subscription.subscribe();
     let is_there = |set: &Option<Arc<PeerSet>>| set.as_ref().is_some_and(|set| set.generation().0 == generation);
-    let found = tokio::time::timeout(PATIENCE, peers.wait_for(is_there)).await.expect("generation comes").unwrap();
+    let found = tokio::time::timeout(PATIENCE, peers.wait_for(is_there)).await.unwrap().unwrap();
     found.clone().unwrap()
 }
 

@@ -1,0 +1,117 @@
+//! Peers as tables for people.
+
+use std::time::Duration;
+
+use super::view::{EndpointView, ErrorView, InboundView, OutboundView, PeerView, PeersView};
+use crate::moments::{ago, span};
+use crate::output::{indented, shortened, table};
+
+/// The longest error in the list; `peer show` has it whole.
+const MAX_LISTED_ERROR: usize = 72;
+
+/// One line per peer.
+pub(super) fn list(peers: &PeersView, now: i64) -> String {
+    if peers.peers.is_empty() {
+        return "no peers; add one with: gatewayctl peer add NAME --suffix SUFFIX --endpoint URL --ca FILE".to_owned();
+    }
+    let head = ["NAME", "SUFFIX", "OUTBOUND", "INBOUND", "ENDPOINTS", "LATENCY", "LAST ERROR"];
+    let rows = peers.peers.iter().map(|peer| {
+        [
+            peer.name.clone(),
+            peer.suffix.clone(),
+            peer.outbound.state.clone(),
+            peer.inbound.state.clone(),
+            peer.outbound.up_of_total(),
+            latency(peer.outbound.best_latency()),
+            newest_error(peer, now),
+        ]
+    });
+    table(head, rows)
+}
+
+/// All of one peer.
+pub(super) fn one(peer: &PeerView, now: i64) -> String {
+    let PeerView { name, suffix, trust_domain, changed_at, authorities, outbound, inbound } = peer;
+    let changed = changed_at.as_deref().unwrap_or("-");
+    let mut text = format!(
+        "name          {name}\nsuffix        {suffix}\ntrust domain  {trust_domain}\nchanged       {changed}\n"
+    );
+    for authority in authorities {
+        let until = authority.not_after.as_deref().unwrap_or("-");
+        text += &format!("CA            {}, until {until}\n", authority.subject);
+        text += &format!("              SHA-256 {}\n", authority.fingerprint);
+    }
+    text += &format!("\noutbound (we ask them): {}\n", outbound.state);
+    text += &indented(&endpoints(outbound, now));
+    text += &format!("\ninbound (they ask us): {}\n", inbound.state);
+    if inbound.state != "none" {
+        text += &indented(&asked(inbound, now));
+    }
+    text
+}
+
+fn endpoints(outbound: &OutboundView, now: i64) -> String {
+    if outbound.endpoints.is_empty() {
+        return String::new();
+    }
+    let rows = outbound.endpoints.iter().map(|endpoint| {
+        let since = if endpoint.since_seconds == 0 { "-".to_owned() } else { ago(endpoint.since_seconds, now) };
+        let error = endpoint.last_error.as_ref().map_or("-".to_owned(), |error| error.with_age(now));
+        [endpoint.url.clone(), endpoint.state.clone(), since, latency(endpoint.latency_us), error]
+    });
+    table(["ENDPOINT", "STATE", "SINCE", "LATENCY", "LAST ERROR"], rows)
+}
+
+fn asked(inbound: &InboundView, now: i64) -> String {
+    let last_query = match inbound.last_query_seconds {
+        0 => String::new(),
+        at => format!(", the last {}", ago(at, now)),
+    };
+    let error = inbound.last_error.as_ref().map_or("-".to_owned(), |error| error.with_age(now));
+    let InboundView { connections, queries, refused, .. } = inbound;
+    format!(
+        "connections  {connections}\nqueries      {queries}{last_query}\nrefused      {refused}\nlast error   {error}\n"
+    )
+}
+
+/// The newest trouble of either direction, and which direction that is.
+fn newest_error(peer: &PeerView, now: i64) -> String {
+    let outbound = peer.outbound.endpoints.iter();
+    let outbound =
+        outbound.filter_map(|endpoint| Some((format!("to {}: ", endpoint.url), endpoint.last_error.as_ref()?)));
+    let inbound = peer.inbound.last_error.as_ref().map(|error| ("from it: ".to_owned(), error));
+    let newest = outbound.chain(inbound).max_by_key(|(_, error)| error.at_seconds);
+    newest.map_or("-".to_owned(), |(from, error)| {
+        format!("{} ({})", shortened(&format!("{from}{}", error.text), MAX_LISTED_ERROR), ago(error.at_seconds, now))
+    })
+}
+
+fn latency(micros: Option<u64>) -> String {
+    micros.map_or("-".to_owned(), |micros| span(Duration::from_micros(micros)))
+}
+
+impl OutboundView {
+    /// Endpoints that answer, of all.
+    fn up_of_total(&self) -> String {
+        match self.endpoints.len() {
+            0 => "-".to_owned(),
+            total => format!("{}/{total}", self.endpoints.iter().filter(|endpoint| endpoint.answers()).count()),
+        }
+    }
+
+    fn best_latency(&self) -> Option<u64> {
+        self.endpoints.iter().filter(|endpoint| endpoint.answers()).filter_map(|endpoint| endpoint.latency_us).min()
+    }
+}
+
+impl EndpointView {
+    fn answers(&self) -> bool {
+        matches!(self.state.as_str(), "up" | "degraded")
+    }
+}
+
+impl ErrorView {
+    fn with_age(&self, now: i64) -> String {
+        format!("{} ({})", self.text, ago(self.at_seconds, now))
+    }
+}

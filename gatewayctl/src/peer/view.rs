@@ -1,0 +1,176 @@
+//! A peer as it is written: everything the gateway says, in words and moments. Text that came from a peer or a
+//! network is made printable here, once.
+
+use rustls::SupportedCipherSuite;
+use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde::Serialize;
+use strait_proto::v1;
+
+use crate::moments::moment;
+use crate::output::printable;
+
+/// Every peer.
+#[derive(Debug, Serialize)]
+pub(super) struct PeersView {
+    pub(super) generation: u64,
+    pub(super) peers: Vec<PeerView>,
+}
+
+/// One peer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PeerView {
+    pub(super) name: String,
+    pub(super) suffix: String,
+    pub(super) trust_domain: String,
+    pub(super) changed_at: Option<String>,
+    pub(super) authorities: Vec<AuthorityView>,
+    pub(super) outbound: OutboundView,
+    pub(super) inbound: InboundView,
+}
+
+/// A CA of the peer's trust bundle.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AuthorityView {
+    pub(super) subject: String,
+    pub(super) not_after: Option<String>,
+    /// SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` writes it.
+    pub(super) fingerprint: String,
+}
+
+/// We ask them.
+#[derive(Debug, Serialize)]
+pub(super) struct OutboundView {
+    pub(super) state: String,
+    pub(super) endpoints: Vec<EndpointView>,
+}
+
+/// One of their gateways.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EndpointView {
+    pub(super) url: String,
+    pub(super) state: String,
+    pub(super) since: Option<String>,
+    pub(super) latency_us: Option<u64>,
+    pub(super) last_error: Option<ErrorView>,
+    #[serde(skip)]
+    pub(super) since_seconds: i64,
+}
+
+/// They ask us.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct InboundView {
+    pub(super) state: String,
+    pub(super) connections: u64,
+    pub(super) queries: u64,
+    pub(super) refused: u64,
+    pub(super) last_query_at: Option<String>,
+    pub(super) last_error: Option<ErrorView>,
+    #[serde(skip)]
+    pub(super) last_query_seconds: i64,
+}
+
+/// What went wrong last.
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorView {
+    pub(super) text: String,
+    pub(super) at: Option<String>,
+    #[serde(skip)]
+    pub(super) at_seconds: i64,
+}
+
+impl From<v1::ListPeersResponse> for PeersView {
+    fn from(response: v1::ListPeersResponse) -> Self {
+        Self { generation: response.generation, peers: response.peers.into_iter().map(PeerView::from).collect() }
+    }
+}
+
+impl From<v1::PeerStatus> for PeerView {
+    fn from(status: v1::PeerStatus) -> Self {
+        let peer = status.peer.unwrap_or_default();
+        let mut outbound = status.outbound.unwrap_or_default();
+        if outbound.endpoints.is_empty() {
+            // Not dialled yet, or not at all: what is configured is shown all the same.
+            let configured = |endpoint: v1::Endpoint| v1::EndpointStatus {
+                url: endpoint.url,
+                state: outbound.state.clone(),
+                ..Default::default()
+            };
+            outbound.endpoints = peer.endpoints.into_iter().map(configured).collect();
+        }
+        Self {
+            name: printable(&peer.name),
+            suffix: printable(&peer.suffix),
+            trust_domain: printable(&peer.trust_domain),
+            changed_at: moment(peer.changed_at),
+            authorities: authorities(&peer.trust_bundle),
+            outbound: outbound.into(),
+            inbound: status.inbound.unwrap_or_default().into(),
+        }
+    }
+}
+
+impl From<v1::OutboundStatus> for OutboundView {
+    fn from(status: v1::OutboundStatus) -> Self {
+        let endpoints = status.endpoints.into_iter().map(|endpoint| EndpointView {
+            url: printable(&endpoint.url),
+            state: printable(&endpoint.state),
+            since: moment(endpoint.since),
+            latency_us: Some(endpoint.latency_us).filter(|latency| *latency != 0),
+            last_error: error(&endpoint.last_error, endpoint.last_error_at),
+            since_seconds: endpoint.since,
+        });
+        Self { state: printable(&status.state), endpoints: endpoints.collect() }
+    }
+}
+
+impl From<v1::InboundStatus> for InboundView {
+    fn from(status: v1::InboundStatus) -> Self {
+        Self {
+            state: printable(&status.state),
+            connections: status.connections,
+            queries: status.queries,
+            refused: status.refused,
+            last_query_at: moment(status.last_query_at),
+            last_error: error(&status.last_error, status.last_error_at),
+            last_query_seconds: status.last_query_at,
+        }
+    }
+}
+
+fn error(text: &str, at: i64) -> Option<ErrorView> {
+    (!text.is_empty()).then(|| ErrorView { text: printable(text), at: moment(at), at_seconds: at })
+}
+
+/// What can be said of the certificates in a bundle; one that cannot be read is said to be so.
+fn authorities(pem: &str) -> Vec<AuthorityView> {
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .map(|certificate| certificate.map_or_else(|_| unreadable(), |certificate| authority(&certificate)))
+        .collect()
+}
+
+fn authority(certificate: &CertificateDer<'_>) -> AuthorityView {
+    let read = x509_parser::parse_x509_certificate(certificate);
+    let Ok((_, parsed)) = read else { return unreadable() };
+    AuthorityView {
+        subject: printable(&parsed.subject().to_string()),
+        not_after: moment(parsed.validity().not_after.timestamp()),
+        fingerprint: fingerprint(certificate),
+    }
+}
+
+fn unreadable() -> AuthorityView {
+    AuthorityView { subject: "unreadable certificate".to_owned(), not_after: None, fingerprint: String::new() }
+}
+
+/// SHA-256 in the form of openssl; the hash is the one our TLS already brings.
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let SupportedCipherSuite::Tls13(suite) = TLS13_AES_128_GCM_SHA256 else { return String::new() };
+    let hash = suite.common.hash_provider.hash(certificate);
+    hash.as_ref().iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":")
+}
