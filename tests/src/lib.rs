@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "what cannot run and what went wrong is told to whoever runs the tests")]
 
 pub mod client;
+pub mod cluster;
 pub mod ordinary;
 pub mod pki;
 pub mod program;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 pub use client::{TlsIdentity, ask, ask_tcp, ask_udp, lines, query};
+pub use cluster::{Cluster, ClusterPlan, Home, peered};
 pub use ordinary::OrdinaryServer;
 pub use pki::{Authority, Leaf};
 pub use program::{Folder, Program, gatewayctl};

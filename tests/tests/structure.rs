@@ -92,7 +92,8 @@ fn imports_between_crates_go_one_way() {
 fn outside_crates_stay_at_their_edge() {
     let actual = dependencies();
     for (outside, homes) in ONLY_IN {
-        let users: Vec<_> = actual.iter().filter(|(_, deps)| deps.contains(*outside)).map(|(n, _)| n.as_str()).collect();
+        let users: Vec<_> =
+            actual.iter().filter(|(_, deps)| deps.contains(*outside)).map(|(n, _)| n.as_str()).collect();
         let wrong: Vec<_> = users.iter().filter(|user| !homes.contains(user)).collect();
         assert!(wrong.is_empty(), "{outside} is imported by {wrong:?}; only {homes:?} may");
         assert!(!users.is_empty(), "{outside} is listed but nobody imports it");
