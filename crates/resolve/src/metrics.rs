@@ -5,6 +5,7 @@
 
 mod cells;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::{Collector, Desc};
@@ -109,7 +110,7 @@ impl ResolveMetrics {
     /// Reads the cache and the query log at each scrape from now on.
     pub(crate) fn observe(&self, cache: &AnswerCache, log: &QueryLog) {
         let mut observed = self.held.observed.lock().unwrap_or_else(PoisonError::into_inner);
-        observed.push((cache.clone(), log.clone()));
+        observed.push((cache.clone(), log.lost()));
     }
 }
 
@@ -119,7 +120,7 @@ struct Held {
     entries: IntGauge,
     bytes: IntGauge,
     log_dropped: IntCounter,
-    observed: Arc<Mutex<Vec<(AnswerCache, QueryLog)>>>,
+    observed: Arc<Mutex<Vec<(AnswerCache, Arc<AtomicU64>)>>>,
 }
 
 impl Held {
@@ -144,11 +145,11 @@ impl Collector for Held {
     fn collect(&self) -> Vec<MetricFamily> {
         let observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut entries, mut bytes, mut dropped) = (0, 0, 0);
-        for (cache, log) in observed.iter() {
+        for (cache, lost) in observed.iter() {
             let held = cache.held();
             entries += held.0;
             bytes += held.1;
-            dropped += log.dropped();
+            dropped += lost.load(Ordering::Relaxed);
         }
         self.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
         self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));

@@ -94,9 +94,9 @@ impl QueryLog {
         }
     }
 
-    /// Lines lost so far.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.writer.as_ref().map_or(0, |writer| writer.lost.load(Ordering::Relaxed))
+    /// Counts the lines lost. Holding it does not keep the log from ending.
+    pub(crate) fn lost(&self) -> Arc<AtomicU64> {
+        self.writer.as_ref().map(|writer| Arc::clone(&writer.lost)).unwrap_or_default()
     }
 }
 

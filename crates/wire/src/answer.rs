@@ -62,7 +62,8 @@ impl Answer {
         let (mut ttls, additional_at) = ttl_offsets(&bytes, records_at, plain.answers.len() + plain.authorities.len())?;
         ttls.extend(ttl_offsets(&bytes, additional_at, plain.additionals.len())?.0);
         Ok(Self {
-            bytes: bytes.into(),
+            // Without the writer's spare room: answers are kept by the ten thousand.
+            bytes: bytes.into_boxed_slice().into(),
             ttls: ttls.into(),
             additional_at: additional_at as u16,
             question_len,

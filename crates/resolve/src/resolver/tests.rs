@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod refusals;
+mod replies;
 mod routes;
 mod waiting;
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use strait_wire::{Ede, Message, Rcode};
+use strait_wire::{Answer, Ede, Message, Rcode};
 
 use crate::resolver::kit::{Bench, local, query_with_path, refused, table, told};
 use crate::testing::{Scripted, address, alias, origin_from, query};
@@ -161,6 +161,18 @@ async fn with_transit_the_path_travels_on() {
     let passed = query_with_path("web.cluster-b.example.com", "A", "cluster-c.example.com");
     assert_eq!(bench.send(&passed).await.unwrap().rcode, Rcode::NOERROR);
     assert!(peer.asked.lock().unwrap()[0].path.contains("cluster-c.example.com"));
+}
+
+#[tokio::test]
+async fn what_a_peer_refuses_for_the_path_is_told_to_nobody_else() {
+    let peer = Scripted::new(|ask| match ask.path.is_empty() {
+        true => address(ask, 60, 2),
+        false => Ok(Answer::failure(ask.question.clone(), Rcode::REFUSED, None)),
+    });
+    let bench = Bench::with(table([("cluster-b.example.com", "peer", peer)]), |s| s.transit = Transit::Allowed);
+    let passed = query_with_path("web.cluster-b.example.com", "A", "cluster-c.example.com");
+    assert_eq!(bench.send(&passed).await.unwrap().rcode, Rcode::REFUSED);
+    assert_eq!(bench.ask("web.cluster-b.example.com", "A").await.rcode, Rcode::NOERROR);
 }
 
 #[tokio::test]
