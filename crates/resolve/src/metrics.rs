@@ -120,8 +120,11 @@ struct Held {
     entries: IntGauge,
     bytes: IntGauge,
     log_dropped: IntCounter,
-    observed: Arc<Mutex<Vec<(AnswerCache, Arc<AtomicU64>)>>>,
+    observed: Arc<Mutex<Vec<Observed>>>,
 }
+
+/// A cache, and the lines that the query log beside it has lost.
+type Observed = (AnswerCache, Arc<AtomicU64>);
 
 impl Held {
     fn new() -> Result<Self, prometheus::Error> {
