@@ -63,6 +63,15 @@ fn judge(
     }
 }
 
+impl TrustStore {
+    /// Judges again a client whose handshake was verified under another trust: whether its certificates,
+    /// leaf first, would be believed now.
+    pub fn still_believes(&self, certificates: &[CertificateDer<'_>]) -> Result<Identity, Rejection> {
+        let (leaf, intermediates) = certificates.split_first().ok_or(Rejection::NoCertificate)?;
+        judge(self, Presenter::Client, None, leaf, intermediates, UnixTime::now())
+    }
+}
+
 /// Why a bundle does not vouch for a chain.
 enum Doubt {
     /// None of its CAs signed it.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rustls_pki_types::CertificateDer;
 use strait_identity::{Alpn, Identity, Rejection, ServerTls, identity_of, rejection_of};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -18,6 +19,8 @@ use crate::{ServeMetrics, StreamLimits};
 pub(crate) struct Verified {
     pub(crate) stream: TlsStream<TcpStream>,
     pub(crate) identity: Arc<Identity>,
+    /// What it showed, leaf first.
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
     pub(crate) alpn: Alpn,
 }
 
@@ -102,7 +105,8 @@ impl From<io::Error> for Failure {
 async fn handshake(tcp: TcpStream, tls: &ServerTls, default: Alpn) -> Result<Verified, Failure> {
     let stream = TlsAcceptor::from(tls.current()).accept(tcp).await?;
     let session = stream.get_ref().1;
-    let identity = identity_of(session.peer_certificates()).map_err(Failure::Rejected)?;
+    let certificates = session.peer_certificates().unwrap_or_default().to_vec();
+    let identity = identity_of(Some(&certificates)).map_err(Failure::Rejected)?;
     // rustls has settled on one of ours, or the client offered none.
     let alpn = match session.alpn_protocol() {
         Some(chosen) if chosen == Alpn::Dot.id() => Alpn::Dot,
@@ -110,5 +114,5 @@ async fn handshake(tcp: TcpStream, tls: &ServerTls, default: Alpn) -> Result<Ver
         Some(_) => return Err(Failure::Rejected(Rejection::NoCommonProtocol)),
         None => default,
     };
-    Ok(Verified { stream, identity: Arc::new(identity), alpn })
+    Ok(Verified { stream, identity: Arc::new(identity), certificates, alpn })
 }

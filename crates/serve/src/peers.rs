@@ -46,7 +46,7 @@ pub trait ConnectionObserver: Send + Sync + 'static {
 pub struct PeerListenerSettings {
     /// The configuration for handshakes.
     pub tls: Arc<ServerTls>,
-    /// The trust in force: a connection whose trust domain is no longer in it is closed at once.
+    /// The trust in force: a connection whose certificate it no longer believes is closed at once.
     pub trust: watch::Receiver<Arc<TrustStore>>,
     /// Bounds.
     pub limits: StreamLimits,
@@ -168,7 +168,7 @@ impl Shared {
             () = self.stop.cancelled() => return,
             verified = self.handshaker.shake(tcp, client, default) => verified,
         };
-        let Some(Verified { stream, identity, alpn }) = verified else { return };
+        let Some(Verified { stream, identity, certificates, alpn }) = verified else { return };
         drop(handshake);
         let transport = transport_of(alpn);
         let metrics = &self.handshaker.metrics;
@@ -183,7 +183,7 @@ impl Shared {
             Arc::clone(&self.handshaker.observer),
         );
         // The trust may have changed since the handshake began; this looks at what is in force now.
-        let over = tenure::over(Arc::clone(&identity), self.trust.clone(), self.abort.clone());
+        let over = tenure::over(Arc::clone(&identity), certificates, self.trust.clone(), self.abort.clone());
         let limits = &self.handshaker.limits;
         match alpn {
             Alpn::Dot => {

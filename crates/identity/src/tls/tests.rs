@@ -308,6 +308,18 @@ fn replaced_trust_counts_from_the_next_handshake_on() {
     assert_eq!(rejection_of(&error), Some(Rejection::UnknownTrustDomain { presented: id(&gateway_of(A)) }));
 }
 
+/// What stands is judged again when trust changes: a CA that was replaced vouches for nobody any more.
+#[test]
+fn who_was_believed_is_judged_again() {
+    let (old, new) = (authority(A), authority(A));
+    let certificates = forge(&old, &[&gateway_of(A)], |_| {}).cert.clone();
+    let presented = id(&gateway_of(A));
+    assert_eq!(trust([&old, &new]).still_believes(&certificates).map(|identity| identity.id), Ok(presented.clone()));
+    assert_eq!(trust([&new]).still_believes(&certificates), Err(Rejection::UnknownCa { presented: presented.clone() }));
+    assert_eq!(trust([]).still_believes(&certificates), Err(Rejection::UnknownTrustDomain { presented }));
+    assert_eq!(trust([&old]).still_believes(&[]), Err(Rejection::NoCertificate));
+}
+
 #[test]
 fn the_network_s_errors_are_no_rejections() {
     assert_eq!(rejection_of(&std::io::Error::from(std::io::ErrorKind::UnexpectedEof)), None);
