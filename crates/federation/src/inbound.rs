@@ -9,6 +9,7 @@ use strait_identity::TrustDomain;
 use strait_resolve::{Admission, Admit, Origin};
 use strait_wire::{Ede, Name, QueryView};
 
+use book::Seat;
 pub use book::{InboundBook, InboundReport};
 
 use crate::convert::without_final_dot as plain;
@@ -53,13 +54,18 @@ impl Admit for InboundPolicy {
             None => Admission::Refuse(Asker::unknown(&identity.id.trust_domain)),
             Some(seat) => {
                 let decision = self.decide(&Asker::Peer(seat.name().as_str()), query);
-                match &decision {
-                    Ok(()) => seat.count_query(),
-                    Err(ede) => seat.count_refused(|| format!("{}: {}", query.qname(), ede.text)),
+                if let Err(ede) = &decision {
+                    seat.count_refused(|| format!("{}: {}", query.qname(), ede.text));
                 }
                 verdict(decision)
             }
         })
+    }
+
+    fn answered(&self, origin: &Origin) {
+        if let Some(identity) = origin.identity.as_deref() {
+            self.book.with(&identity.id.trust_domain, |seat| seat.into_iter().for_each(Seat::count_query));
+        }
     }
 }
 

@@ -24,6 +24,11 @@ pub trait Admit: Send + Sync {
     /// Must be cheap: it runs for every question, cached or not.
     fn admit(&self, origin: &Origin, query: &QueryView<'_>) -> Admission;
 
+    /// Told once of every admitted question, when it is answered; `admit` may run more than once for it.
+    fn answered(&self, origin: &Origin) {
+        let _ = origin;
+    }
+
     /// Whether a message that is no readable question is told so; silence otherwise.
     fn tells_refusals(&self, origin: &Origin) -> bool {
         let _ = origin;

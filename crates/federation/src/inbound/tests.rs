@@ -47,8 +47,14 @@ fn setting() -> Setting {
 impl Setting {
     fn ask(&self, id: Option<&str>, name: &str, path: &[&str]) -> Result<(), (u16, String)> {
         let wire = question(name, path);
-        match self.policy.admit(&origin(id), &QueryView::parse(&wire).unwrap()) {
-            Admission::Admit => Ok(()),
+        let (origin, query) = (origin(id), QueryView::parse(&wire).unwrap());
+        match self.policy.admit(&origin, &query) {
+            Admission::Admit => {
+                // What has to wait for an answer is looked at again; it counts once.
+                assert_eq!(self.policy.admit(&origin, &query), Admission::Admit);
+                self.policy.answered(&origin);
+                Ok(())
+            }
             Admission::Drop => panic!("a peer is always answered"),
             Admission::Refuse(ede) => Err((ede.code, ede.text.into_owned())),
         }

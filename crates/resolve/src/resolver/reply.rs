@@ -117,6 +117,9 @@ impl Road {
                 (&entry.zone, entry.answer.rcode(), false)
             }
         };
+        if !matches!(step, Step::Refuse(Refusing::NotAllowed(_))) {
+            self.settings.admit.answered(asked.origin);
+        }
         self.count(asked, zone, rcode, cached);
         Now::Reply
     }
