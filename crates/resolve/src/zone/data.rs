@@ -8,6 +8,9 @@ use strait_wire::{Answer, Class, Name, Rdata, Record, RecordType};
 
 use super::{MAX_RECORDS, MAX_TTL};
 
+/// The most records of one type at one name: of the shortest, addresses, 65,535 octets hold fewer.
+const MAX_RRSET: usize = 4096;
+
 /// The records of one type at one name.
 #[derive(Default)]
 pub(super) struct RrSet {
@@ -90,8 +93,9 @@ impl ZoneData {
 
     fn check(&self, name: &Name, rtype: RecordType, ttl: u32, rdata: &Rdata) -> Result<(), String> {
         let apex = &self.apex;
-        if self.records >= MAX_RECORDS {
-            return Err(format!("the zone holds more than {MAX_RECORDS} records, the most that are loaded"));
+        // Empty non-terminals count too: one record may bring a hundred of them.
+        if self.records >= MAX_RECORDS || self.nodes.len() >= MAX_RECORDS {
+            return Err(format!("the zone has more than {MAX_RECORDS} records or names, the most that are loaded"));
         }
         if ttl > MAX_TTL {
             return Err(format!("TTL {ttl} is over {MAX_TTL} seconds, the most there is (RFC 2181 8)"));
@@ -112,6 +116,9 @@ impl ZoneData {
         let lower = key(name);
         if let Some(node) = self.node(&lower) {
             check_beside(name, node, rtype, rdata)?;
+            if node.get(rtype).is_some_and(|set| set.records.len() >= MAX_RRSET) {
+                return Err(format!("more than {MAX_RRSET} {rtype} records at {name}: no message could carry them"));
+            }
         }
         self.check_dname(name, &lower, rtype)
     }

@@ -199,3 +199,22 @@ fn broken_values_say_the_column() {
         assert_eq!((error.column, error.message.as_str(), error.line), (column, message, None));
     }
 }
+
+#[test]
+fn rrsets_are_bounded() {
+    let text: String = (0..=4096).map(|i| format!("a TXT {i}\n")).collect();
+    let error = try_zone("example.com", &text).map(drop).unwrap_err();
+    assert_eq!(
+        (error.line, error.message.as_str()),
+        (Some(4097), "more than 4096 TXT records at a.example.com.: no message could carry them",)
+    );
+}
+
+/// What fits a zone but no message is said to who asks, not sent in part.
+#[test]
+fn an_rrset_too_large_for_a_message_is_a_failure_with_its_reason() {
+    let text: String = (0..300).map(|i| format!("a TXT {i:0>250}\n")).collect();
+    let answer = ask(&try_zone("example.com", &text).unwrap(), "a.example.com", "TXT");
+    assert_eq!(answer.rcode(), Rcode::SERVFAIL);
+    assert!(answer.ede().unwrap().text.contains("do not fit a message"));
+}
