@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hickory_resolver::TokioResolver;
-use rustls::ClientConfig;
+use rustls::{AlertDescription, ClientConfig};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -61,14 +61,30 @@ pub(crate) fn explain(error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match (tls, error.kind()) {
         // With TLS 1.3 a server refuses our certificate after our side of the handshake is done.
-        (Some(rustls::Error::AlertReceived(alert)), _) => format!(
-            "it refused the TLS connection (alert {alert:?}); it may not know our certificate's authority: compare its trust bundle with our CA"
-        ),
+        (Some(rustls::Error::AlertReceived(alert)), _) if is_about_certificates(*alert) => {
+            format!("it refused our certificate (TLS alert {alert:?}); does it know our CA?")
+        }
+        (Some(rustls::Error::AlertReceived(alert)), _) => format!("it refused the TLS connection (alert {alert:?})"),
         (_, io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
         (_, io::ErrorKind::ConnectionReset) => "the connection was reset".to_owned(),
         (_, io::ErrorKind::UnexpectedEof) => "the other end closed the connection".to_owned(),
         _ => chain(error),
     }
+}
+
+fn is_about_certificates(alert: AlertDescription) -> bool {
+    use AlertDescription as A;
+    matches!(
+        alert,
+        A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::AccessDenied
+            | A::CertificateRequired
+    )
 }
 
 /// An error with its sources, each said once.

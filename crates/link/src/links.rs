@@ -37,7 +37,7 @@ pub struct LinkTarget {
     pub name: String,
     /// The zone it answers.
     pub suffix: Name,
-    /// Its gateways, in order of preference.
+    /// Its gateways.
     pub endpoints: Vec<EndpointUrl>,
     /// Who vouches for its gateways.
     pub trust_bundle: TrustBundle,

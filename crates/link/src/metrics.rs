@@ -1,140 +1,22 @@
 //! Counters per upstream and per peer endpoint: requests, failures, latency, up or down.
 //!
-//! Handles are resolved once per server ([`ServerMetrics`]); its series live as long as someone holds them.
+//! Handles are resolved once per server ([`ServerMetrics`]) and per group of servers ([`GroupMetrics`]); series live
+//! as long as someone holds their handles.
+
+mod family;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
+use self::family::{Family, STATES, counters};
 use crate::State;
 
-/// Why a question to one server failed; the label `reason`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// No answer in time.
-    Timeout,
-    /// There is no connection, or it was lost.
-    Connection,
-    /// An answer that cannot be used.
-    BadAnswer,
-    /// SERVFAIL.
-    Servfail,
-    /// REFUSED.
-    Refused,
-    /// Too many questions in flight to that server.
-    Full,
-}
-
-impl Reason {
-    const ALL: [Self; 6] =
-        [Self::Timeout, Self::Connection, Self::BadAnswer, Self::Servfail, Self::Refused, Self::Full];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::Connection => "connection",
-            Self::BadAnswer => "bad_answer",
-            Self::Servfail => "servfail",
-            Self::Refused => "refused",
-            Self::Full => "full",
-        }
-    }
-}
-
-/// Why a datagram was not taken for the answer; the label `reason`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ignored {
-    /// It cannot be read.
-    Malformed,
-    /// It is not a response to a query.
-    NotAResponse,
-    /// Another identifier than the question's.
-    Id,
-    /// Another question.
-    Question,
-    /// The same question in another case.
-    Case,
-}
-
-impl Ignored {
-    const ALL: [Self; 5] = [Self::Malformed, Self::NotAResponse, Self::Id, Self::Question, Self::Case];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::NotAResponse => "not_a_response",
-            Self::Id => "id",
-            Self::Question => "question",
-            Self::Case => "case",
-        }
-    }
-}
-
-const STATES: [State; 4] = [State::Connecting, State::Up, State::Degraded, State::Down];
-
-/// Seconds; from a gateway next door to a try budget over the ocean.
-const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
-
-/// The families of one kind of server; two labels name the server.
-struct Family {
-    requests: IntCounterVec,
-    failures: IntCounterVec,
-    duration: HistogramVec,
-    up: IntGaugeVec,
-    state: IntGaugeVec,
-    dropped: IntCounterVec,
-    unmatched: IntCounterVec,
-}
-
-impl Family {
-    fn new(registry: &Registry, prefix: &str, labels: [&str; 2], whom: &str) -> Result<Self, prometheus::Error> {
-        let name = |suffix: &str| format!("{prefix}_{suffix}");
-        let with = |label| [labels[0], labels[1], label];
-        let duration = HistogramOpts::new(name("duration_seconds"), format!("Time to an answer of {whom}."));
-        let family = Self {
-            requests: counters(registry, &name("requests_total"), &format!("Questions sent to {whom}."), &labels)?,
-            failures: counters(
-                registry,
-                &name("failures_total"),
-                &format!("Questions to {whom} that failed, by reason."),
-                &with("reason"),
-            )?,
-            duration: HistogramVec::new(duration.buckets(BUCKETS.to_vec()), &labels)?,
-            up: IntGaugeVec::new(Opts::new(name("up"), format!("1 while {whom} answers.")), &labels)?,
-            state: IntGaugeVec::new(
-                Opts::new(name("state"), format!("1 for the state that {whom} is in.")),
-                &with("state"),
-            )?,
-            dropped: counters(
-                registry,
-                &name("dropped_records_total"),
-                &format!("Records in answers of {whom} that were not theirs to give."),
-                &labels,
-            )?,
-            unmatched: counters(
-                registry,
-                &name("unmatched_answers_total"),
-                &format!("Answers of {whom} on a stream that nobody waited for."),
-                &labels,
-            )?,
-        };
-        registry.register(Box::new(family.duration.clone()))?;
-        registry.register(Box::new(family.up.clone()))?;
-        registry.register(Box::new(family.state.clone()))?;
-        Ok(family)
-    }
-}
-
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
-    let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(family.clone()))?;
-    Ok(family)
-}
+pub(crate) use family::{Ignored, Kind, Reason};
 
 /// The metric families of `link`; names in `docs/metrics.md`.
 pub struct LinkMetrics {
@@ -145,28 +27,12 @@ pub struct LinkMetrics {
     reconnects: IntCounterVec,
     hedges: IntCounterVec,
     overloaded: IntCounterVec,
-    live: Mutex<HashMap<Key, Weak<ServerMetrics>>>,
+    servers: Mutex<HashMap<ServerKey, Weak<ServerMetrics>>>,
+    groups: Mutex<HashMap<GroupKey, Weak<GroupMetrics>>>,
 }
 
-/// What kind of server a series is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// An ordinary upstream; its group is the zone.
-    Upstream,
-    /// An endpoint of a peer; its group is the peer.
-    Peer,
-}
-
-impl Kind {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Upstream => "upstream",
-            Self::Peer => "peer",
-        }
-    }
-}
-
-type Key = (Kind, String, String);
+type GroupKey = (Kind, String);
+type ServerKey = (Kind, String, String);
 
 impl LinkMetrics {
     /// Registers the families.
@@ -204,30 +70,21 @@ impl LinkMetrics {
                 "Questions refused because too many were outstanding.",
                 &["kind", "group"],
             )?,
-            live: Mutex::default(),
+            servers: Mutex::default(),
+            groups: Mutex::default(),
         })
     }
 
     /// The handles of one server, shared by all that hold them.
     pub(crate) fn server(self: &Arc<Self>, kind: Kind, group: &str, server: &impl fmt::Display) -> Arc<ServerMetrics> {
-        let key: Key = (kind, group.to_owned(), server.to_string());
-        let mut live = self.live();
-        if let Some(handles) = live.get(&key).and_then(Weak::upgrade) {
-            return handles;
-        }
-        let handles = Arc::new(ServerMetrics::new(self, key.clone()));
-        live.insert(key, Arc::downgrade(&handles));
-        handles
+        let key = (kind, group.to_owned(), server.to_string());
+        shared(&self.servers, &key, || ServerMetrics::new(self, key.clone()))
     }
 
-    /// The hedges of one peer.
-    pub(crate) fn hedges(&self, peer: &str) -> IntCounter {
-        self.hedges.with_label_values(&[peer])
-    }
-
-    /// The questions refused for want of room in one group.
-    pub(crate) fn overloaded(&self, kind: Kind, group: &str) -> IntCounter {
-        self.overloaded.with_label_values(&[kind.as_str(), group])
+    /// The handles of one group, shared by all that hold them.
+    pub(crate) fn group(self: &Arc<Self>, kind: Kind, group: &str) -> Arc<GroupMetrics> {
+        let key = (kind, group.to_owned());
+        shared(&self.groups, &key, || GroupMetrics::new(self, key.clone()))
     }
 
     fn family(&self, kind: Kind) -> &Family {
@@ -236,45 +93,79 @@ impl LinkMetrics {
             Kind::Peer => &self.peer,
         }
     }
+}
 
-    fn live(&self) -> MutexGuard<'_, HashMap<Key, Weak<ServerMetrics>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+/// Who holds which handles.
+type Holders<K, T> = Mutex<HashMap<K, Weak<T>>>;
+
+fn lock<K, T>(holders: &Holders<K, T>) -> MutexGuard<'_, HashMap<K, Weak<T>>> {
+    holders.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The handles that someone holds already, or new ones.
+fn shared<K: Clone + Eq + Hash, T>(holders: &Holders<K, T>, key: &K, new: impl FnOnce() -> T) -> Arc<T> {
+    let mut holders = lock(holders);
+    if let Some(handles) = holders.get(key).and_then(Weak::upgrade) {
+        return handles;
+    }
+    let handles = Arc::new(new());
+    holders.insert(key.clone(), Arc::downgrade(&handles));
+    handles
+}
+
+/// Runs `remove` for handles that are gone, unless a newer holder has taken the same series over in the meantime.
+fn release<K: Eq + Hash, T>(holders: &Holders<K, T>, key: &K, remove: impl FnOnce()) {
+    let mut holders = lock(holders);
+    if holders.get(key).is_some_and(|handles| handles.strong_count() == 0) {
+        holders.remove(key);
+        remove();
+    }
+}
+
+/// The handles of one group of servers: an upstream group, or a peer.
+pub(crate) struct GroupMetrics {
+    families: Arc<LinkMetrics>,
+    key: GroupKey,
+    /// Questions refused for want of room.
+    pub(crate) overloaded: IntCounter,
+    /// Questions asked of a second endpoint because the first was late; peers only.
+    hedges: Option<IntCounter>,
+}
+
+impl GroupMetrics {
+    fn new(families: &Arc<LinkMetrics>, key: GroupKey) -> Self {
+        Self {
+            overloaded: families.overloaded.with_label_values(&[key.0.as_str(), &key.1]),
+            hedges: (key.0 == Kind::Peer).then(|| families.hedges.with_label_values(&[&key.1])),
+            families: Arc::clone(families),
+            key,
+        }
     }
 
-    /// Takes the series of a server away, and those of its group with the last server.
-    fn remove(&self, (kind, group, server): &Key, last_of_group: bool) {
-        let family = self.family(*kind);
-        let labels = [group.as_str(), server.as_str()];
-        // An error only says that there is no such series.
-        let _ = family.requests.remove_label_values(&labels);
-        let _ = family.duration.remove_label_values(&labels);
-        let _ = family.up.remove_label_values(&labels);
-        let _ = family.dropped.remove_label_values(&labels);
-        let _ = family.unmatched.remove_label_values(&labels);
-        let _ = self.over_tcp.remove_label_values(&labels);
-        let _ = self.reconnects.remove_label_values(&[kind.as_str(), group, server]);
-        for reason in Reason::ALL {
-            let _ = family.failures.remove_label_values(&[labels[0], labels[1], reason.as_str()]);
+    /// A second endpoint is asked because the first is late.
+    pub(crate) fn hedged(&self) {
+        if let Some(hedges) = &self.hedges {
+            hedges.inc();
         }
-        for reason in Ignored::ALL {
-            let _ = self.ignored.remove_label_values(&[labels[0], labels[1], reason.as_str()]);
-        }
-        for state in STATES {
-            let _ = family.state.remove_label_values(&[labels[0], labels[1], state.as_str()]);
-        }
-        if last_of_group {
-            let _ = self.overloaded.remove_label_values(&[kind.as_str(), group]);
+    }
+}
+
+impl Drop for GroupMetrics {
+    fn drop(&mut self) {
+        let (kind, group) = &self.key;
+        release(&self.families.groups, &self.key, || {
+            let _ = self.families.overloaded.remove_label_values(&[kind.as_str(), group]);
             if *kind == Kind::Peer {
-                let _ = self.hedges.remove_label_values(&[group]);
+                let _ = self.families.hedges.remove_label_values(&[group]);
             }
-        }
+        });
     }
 }
 
 /// The handles of one server. Dropping the last holder's takes its series away.
 pub(crate) struct ServerMetrics {
     families: Arc<LinkMetrics>,
-    key: Key,
+    key: ServerKey,
     requests: IntCounter,
     duration: Histogram,
     failures: [IntCounter; Reason::ALL.len()],
@@ -289,7 +180,7 @@ pub(crate) struct ServerMetrics {
 }
 
 impl ServerMetrics {
-    fn new(families: &Arc<LinkMetrics>, key: Key) -> Self {
+    fn new(families: &Arc<LinkMetrics>, key: ServerKey) -> Self {
         let family = families.family(key.0);
         let labels = [key.1.as_str(), key.2.as_str()];
         Self {
@@ -342,14 +233,16 @@ impl ServerMetrics {
 
 impl Drop for ServerMetrics {
     fn drop(&mut self) {
-        let mut live = self.families.live();
-        // A newer holder may have taken the same series over in the meantime.
-        if live.get(&self.key).is_some_and(|weak| weak.strong_count() > 0) {
-            return;
-        }
-        live.remove(&self.key);
-        let last = !live.keys().any(|(kind, group, _)| *kind == self.key.0 && *group == self.key.1);
-        self.families.remove(&self.key, last);
+        let (kind, group, server) = &self.key;
+        let labels = [group.as_str(), server.as_str()];
+        release(&self.families.servers, &self.key, || {
+            self.families.family(*kind).remove(labels);
+            let _ = self.families.over_tcp.remove_label_values(&labels);
+            let _ = self.families.reconnects.remove_label_values(&[kind.as_str(), group, server]);
+            for reason in Ignored::ALL {
+                let _ = self.families.ignored.remove_label_values(&[labels[0], labels[1], reason.as_str()]);
+            }
+        });
     }
 }
 
@@ -368,13 +261,22 @@ mod tests {
         let metrics = Arc::new(LinkMetrics::new(&registry).unwrap());
         let first = metrics.server(Kind::Peer, "b", &"tls://a:853");
         let second = metrics.server(Kind::Peer, "b", &"tls://a:853");
-        metrics.hedges("b").inc();
+        let group = metrics.group(Kind::Peer, "b");
+        group.hedged();
         second.asked();
         drop(first);
         assert!(names(&registry).contains(&"strait_peer_endpoint_requests_total".to_owned()));
         assert!(names(&registry).contains(&"strait_peer_hedges_total".to_owned()));
-        drop(second);
+        drop((second, group));
         assert_eq!(names(&registry), Vec::<String>::new());
+    }
+
+    /// Failures are kept by position.
+    #[test]
+    fn reasons_are_in_order() {
+        for (position, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, position);
+        }
     }
 
     #[test]

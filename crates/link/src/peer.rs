@@ -9,7 +9,6 @@ mod supervisor;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use prometheus::IntCounter;
 use strait_identity::{Alpn, Credentials, PeerExpectation, Role, TrustBundle, TrustDomain, TrustStore};
 use strait_resolve::{Ask, BoxFuture, Source, SourceError};
 use strait_wire::{Answer, Name};
@@ -21,7 +20,7 @@ use self::endpoint::Endpoint;
 use self::race::Race;
 use self::supervisor::Supervisor;
 use crate::link::Link;
-use crate::metrics::Kind;
+use crate::metrics::{GroupMetrics, Kind};
 use crate::question::{Padding, encode};
 use crate::{EndpointStatus, EndpointUrl, LinkMetrics, PeerStatus, Scheme, State};
 
@@ -71,7 +70,6 @@ pub struct PeerSettings {
 pub struct Peer {
     shared: Arc<Shared>,
     outstanding: Semaphore,
-    overloaded: IntCounter,
     _stop: DropGuard,
 }
 
@@ -81,7 +79,7 @@ struct Shared {
     endpoints: Vec<Arc<Endpoint>>,
     changes: watch::Sender<()>,
     budget: RetryBudget,
-    hedges: IntCounter,
+    metrics: Arc<GroupMetrics>,
 }
 
 impl Peer {
@@ -113,13 +111,12 @@ impl Peer {
             endpoints,
             changes,
             budget: RetryBudget::new(Instant::now()),
-            hedges: metrics.hedges(&settings.name),
+            metrics: metrics.group(Kind::Peer, &settings.name),
             settings: Arc::clone(&settings),
         };
         Arc::new(Self {
             shared: Arc::new(shared),
             outstanding: Semaphore::new(settings.max_outstanding.min(Semaphore::MAX_PERMITS)),
-            overloaded: metrics.overloaded(Kind::Peer, &settings.name),
             _stop: stop.drop_guard(),
         })
     }
@@ -137,7 +134,7 @@ impl Peer {
             return Err(SourceError::Loop(format!("the question has passed too many clusters: {} > {own}", ask.path)));
         };
         let Ok(_permit) = self.outstanding.try_acquire() else {
-            self.overloaded.inc();
+            self.shared.metrics.overloaded.inc();
             let (max, name) = (settings.max_outstanding, &settings.name);
             return Err(SourceError::Overloaded(format!("{max} questions to peer {name} are outstanding already")));
         };

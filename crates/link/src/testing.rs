@@ -14,11 +14,27 @@ use strait_wire::{Class, ClusterPath, Flags, Message, Name, Question, Rcode, Rda
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
+use crate::{UpstreamServer, UpstreamServers, UpstreamSettings};
+
 /// A client configuration for tests that never use it.
 pub(crate) fn no_tls() -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     Arc::new(config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+}
+
+/// An upstream group for everything.
+pub(crate) fn upstream_settings(servers: Vec<UpstreamServer>) -> UpstreamSettings {
+    UpstreamSettings {
+        name: ".".to_owned(),
+        zone: Name::root(),
+        servers: UpstreamServers::List(servers),
+        exclude: Vec::new(),
+        ca: None,
+        try_budget: Duration::from_millis(700),
+        deadline: Duration::from_secs(3),
+        max_outstanding: 100,
+    }
 }
 
 /// Asks until `condition` holds.

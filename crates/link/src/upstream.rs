@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prometheus::IntCounter;
 use strait_resolve::{Ask, BoxFuture, Source, SourceError};
 use strait_wire::{Answer, ClusterPath, Name, Rcode};
 use tokio::sync::Semaphore;
@@ -20,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::list::{ResolvConf, ServerList};
 use self::server::{Server, TryError};
 use crate::backoff::jitter;
-use crate::metrics::{Kind, Reason};
+use crate::metrics::{GroupMetrics, Kind, Reason};
 use crate::{LinkMetrics, question};
 
 pub use address::{UpstreamServer, UpstreamServerError};
@@ -69,7 +68,7 @@ pub struct UpstreamGroup {
     settings: Arc<UpstreamSettings>,
     list: Arc<ServerList>,
     outstanding: Semaphore,
-    overloaded: IntCounter,
+    metrics: Arc<GroupMetrics>,
     _stop: DropGuard,
 }
 
@@ -82,8 +81,9 @@ impl UpstreamGroup {
         metrics: Arc<LinkMetrics>,
     ) -> Result<Arc<Self>, strait_identity::BundleError> {
         let tls = strait_identity::public_client_config(settings.ca.as_deref())?;
-        let overloaded = metrics.overloaded(Kind::Upstream, &settings.name);
-        let list = Arc::new(ServerList::new(&settings.name, settings.exclude.clone(), tls, metrics));
+        let settings = Arc::new(settings);
+        let group = metrics.group(Kind::Upstream, &settings.name);
+        let list = Arc::new(ServerList::new(Arc::clone(&settings), tls, metrics));
         let stop = CancellationToken::new();
         match &settings.servers {
             UpstreamServers::List(servers) => list.replace(servers.clone()),
@@ -93,21 +93,20 @@ impl UpstreamGroup {
                 tokio::spawn(stop.clone().run_until_cancelled_owned(file.watch(Arc::clone(&list))));
             }
         }
-        let settings = Arc::new(settings);
-        let prober = probe_the_dead(Arc::clone(&list), Arc::clone(&settings));
+        let prober = probe_the_dead(Arc::clone(&list), settings.zone.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(prober));
         Ok(Arc::new(Self {
             outstanding: Semaphore::new(settings.max_outstanding.min(Semaphore::MAX_PERMITS)),
             settings,
             list,
-            overloaded,
+            metrics: group,
             _stop: stop.drop_guard(),
         }))
     }
 
     async fn exchange(&self, ask: &Ask) -> Result<Answer, SourceError> {
         let Ok(_permit) = self.outstanding.try_acquire() else {
-            self.overloaded.inc();
+            self.metrics.overloaded.inc();
             let max = self.settings.max_outstanding;
             return Err(SourceError::Overloaded(format!("{max} questions to upstreams are outstanding already")));
         };
@@ -125,7 +124,7 @@ impl UpstreamGroup {
             if outcomes.is_settled(server) {
                 continue;
             }
-            match server.ask(ask, &self.settings.zone, left.min(self.settings.try_budget)).await {
+            match server.ask(ask, left).await {
                 Ok(answer) => match refusal(answer.rcode()) {
                     None => return Ok(answer),
                     Some(reason) => {
@@ -201,15 +200,12 @@ impl Outcomes {
 }
 
 /// Asks the servers that do not answer about the zone, until they do.
-async fn probe_the_dead(list: Arc<ServerList>, settings: Arc<UpstreamSettings>) {
-    let probe = question::probe(&settings.zone, ClusterPath::default());
+async fn probe_the_dead(list: Arc<ServerList>, zone: Name) {
+    let probe = question::probe(&zone, ClusterPath::default());
     loop {
         tokio::time::sleep(jitter(PROBE_INTERVAL)).await;
         let servers = list.current();
-        let probes = servers
-            .iter()
-            .filter(|server| server.is_dead())
-            .map(|s| s.ask(&probe, &settings.zone, settings.try_budget));
+        let probes = servers.iter().filter(|server| server.is_dead()).map(|s| s.ask(&probe, PROBE_INTERVAL));
         // Any well-formed answer counts; the server takes note of it itself.
         futures_util::future::join_all(probes).await;
     }

@@ -100,7 +100,7 @@ impl<'a> Race<'a> {
             && self.shared.budget.take(std::time::Instant::now())
             && self.start()
         {
-            self.shared.hedges.inc();
+            self.shared.metrics.hedged();
             self.late = late;
         }
     }

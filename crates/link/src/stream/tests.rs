@@ -116,3 +116,62 @@ async fn an_idle_connection_is_closed_when_that_is_wanted() {
     link.exchange.lost().await;
     assert_eq!(link.exchange.cause(), Some(LinkError::Lost("the connection was idle".into())));
 }
+
+/// Counts the writes that pass through it.
+struct CountingWrites<T>(T, Arc<std::sync::atomic::AtomicUsize>);
+
+impl<T: AsyncRead + Unpin> AsyncRead for CountingWrites<T> {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for CountingWrites<T> {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<io::Result<usize>> {
+        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        std::pin::Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// RFC 7766 6.2.1.1 wants few small writes; with TLS each would be a record of its own.
+#[tokio::test]
+async fn what_is_queued_at_a_moment_is_one_write() {
+    let (client, mut server) = tokio::io::duplex(1 << 20);
+    let writes = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let unmatched = IntCounter::new("unmatched", "help").unwrap();
+    let link = Arc::new(StreamLink::start(CountingWrites(client, Arc::clone(&writes)), None, unmatched));
+    let asking: Vec<_> = (0..100)
+        .map(|i| {
+            let link = Arc::clone(&link);
+            tokio::spawn(async move { link.ask(&question(&format!("n{i}.example"))).await })
+        })
+        .collect();
+    for _ in 0..100 {
+        let len = server.read_u16().await.unwrap();
+        server.read_exact(&mut vec![0; usize::from(len)]).await.unwrap();
+    }
+    assert!(writes.load(std::sync::atomic::Ordering::Relaxed) <= 2);
+    asking.into_iter().for_each(|task| task.abort());
+}

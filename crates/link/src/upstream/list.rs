@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::address::UpstreamServer;
 use super::server::Server;
-use crate::LinkMetrics;
+use crate::{LinkMetrics, UpstreamSettings};
 
 /// Between two looks at the file.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,21 +25,15 @@ const MAX_FILE: u64 = 64 * 1024;
 
 /// The servers in force.
 pub(super) struct ServerList {
-    group: String,
-    exclude: Vec<SocketAddr>,
+    settings: Arc<UpstreamSettings>,
     tls: Arc<ClientConfig>,
     metrics: Arc<LinkMetrics>,
     servers: ArcSwap<Vec<Arc<Server>>>,
 }
 
 impl ServerList {
-    pub(super) fn new(
-        group: &str,
-        exclude: Vec<SocketAddr>,
-        tls: Arc<ClientConfig>,
-        metrics: Arc<LinkMetrics>,
-    ) -> Self {
-        Self { group: group.to_owned(), exclude, tls, metrics, servers: ArcSwap::default() }
+    pub(super) fn new(settings: Arc<UpstreamSettings>, tls: Arc<ClientConfig>, metrics: Arc<LinkMetrics>) -> Self {
+        Self { settings, tls, metrics, servers: ArcSwap::default() }
     }
 
     /// The servers, in order.
@@ -56,26 +50,30 @@ impl ServerList {
             .filter(|address| seen.insert(address.clone()))
             .partition(|address| !self.is_excluded(address.address()));
         for address in excluded {
-            warn!(zone = self.group, upstream = %address, "upstream left out: it is this process itself");
+            warn!(zone = self.settings.name, upstream = %address, "upstream left out: it is this process itself");
         }
         if kept.len() > MAX_SERVERS {
-            warn!(zone = self.group, count = kept.len(), "upstreams after the first {MAX_SERVERS} are not used");
+            warn!(
+                zone = self.settings.name,
+                count = kept.len(),
+                "upstreams after the first {MAX_SERVERS} are not used"
+            );
         }
         let known = |address: &UpstreamServer| old.iter().find(|server| server.address == *address).map(Arc::clone);
         let servers: Vec<_> = kept
             .into_iter()
             .take(MAX_SERVERS)
             .map(|address| {
-                known(&address).unwrap_or_else(|| Server::new(address, &self.group, &self.tls, &self.metrics))
+                known(&address).unwrap_or_else(|| Server::new(address, &self.settings, &self.tls, &self.metrics))
             })
             .collect();
         let text: Vec<String> = servers.iter().map(|server| server.address.to_string()).collect();
-        info!(zone = self.group, servers = text.join(" "), "upstreams in force");
+        info!(zone = self.settings.name, servers = text.join(" "), "upstreams in force");
         self.servers.store(Arc::new(servers));
     }
 
     fn is_excluded(&self, address: SocketAddr) -> bool {
-        self.exclude.iter().any(|own| {
+        self.settings.exclude.iter().any(|own| {
             own.port() == address.port()
                 && match own.ip().is_unspecified() {
                     true => own.is_ipv4() == address.is_ipv4() && is_local(address),
@@ -129,7 +127,7 @@ impl ResolvConf {
         match servers {
             Ok(servers) => list.replace(servers),
             Err(cause) => warn!(
-                zone = list.group,
+                zone = list.settings.name,
                 file = %self.path.display(),
                 cause,
                 "no upstreams can be read from the file; the last ones stay in force"
@@ -163,8 +161,11 @@ mod tests {
     fn list(exclude: &[&str]) -> Arc<ServerList> {
         let metrics = Arc::new(LinkMetrics::new(&Registry::new()).unwrap());
         let tls = crate::testing::no_tls();
-        let exclude = exclude.iter().map(|a| a.parse().unwrap()).collect();
-        Arc::new(ServerList::new(".", exclude, tls, metrics))
+        let settings = UpstreamSettings {
+            exclude: exclude.iter().map(|a| a.parse().unwrap()).collect(),
+            ..crate::testing::upstream_settings(Vec::new())
+        };
+        Arc::new(ServerList::new(Arc::new(settings), tls, metrics))
     }
 
     fn addresses(list: &ServerList) -> Vec<String> {

@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Fuse, FusedFuture, FutureExt};
 use rustls::ClientConfig;
 use strait_resolve::Ask;
-use strait_wire::{Answer, Name};
+use strait_wire::Answer;
 use tracing::{info, warn};
 
 use super::address::UpstreamServer;
-use super::udp::{Heard, UdpQuestion};
+use super::udp::{Heard, SendError, UdpQuestion};
 use super::warm::{Transport, WarmLink};
-use crate::State;
 use crate::dial::explain;
 use crate::exchange::LinkError;
 use crate::metrics::{Ignored, Kind, LinkMetrics, Reason, ServerMetrics};
 use crate::question::{Padding, encode};
+use crate::{State, UpstreamSettings};
 
 /// Failures in a row after which a server is put behind the others.
 const FALL: u32 = 3;
@@ -35,8 +35,8 @@ pub(super) enum TryError {
     Connection(String),
     #[error("{0}")]
     BadAnswer(String),
-    #[error("too many questions in flight")]
-    Full,
+    #[error("there is no room for the question here: {0}")]
+    Full(String),
 }
 
 impl TryError {
@@ -45,7 +45,7 @@ impl TryError {
             Self::Timeout => Reason::Timeout,
             Self::Connection(_) => Reason::Connection,
             Self::BadAnswer(_) => Reason::BadAnswer,
-            Self::Full => Reason::Full,
+            Self::Full(_) => Reason::Full,
         }
     }
 }
@@ -53,7 +53,7 @@ impl TryError {
 impl From<LinkError> for TryError {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::Full => Self::Full,
+            LinkError::Full => Self::Full(error.to_string()),
             LinkError::Lost(cause) | LinkError::Failed(cause) => Self::Connection(cause.to_string()),
         }
     }
@@ -65,10 +65,19 @@ impl From<io::Error> for TryError {
     }
 }
 
+impl From<SendError> for TryError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::NoSocket(error) => Self::Full(error.to_string()),
+            SendError::NotSent(error) => error.into(),
+        }
+    }
+}
+
 /// One upstream server of a group.
 pub(super) struct Server {
     pub(super) address: UpstreamServer,
-    group: String,
+    settings: Arc<UpstreamSettings>,
     link: Arc<WarmLink>,
     pub(super) metrics: Arc<ServerMetrics>,
     failures: AtomicU32,
@@ -78,11 +87,11 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(
         address: UpstreamServer,
-        group: &str,
+        settings: &Arc<UpstreamSettings>,
         tls: &Arc<ClientConfig>,
         metrics: &Arc<LinkMetrics>,
     ) -> Arc<Self> {
-        let metrics = metrics.server(Kind::Upstream, group, &address);
+        let metrics = metrics.server(Kind::Upstream, &settings.name, &address);
         metrics.state(State::Up);
         let transport = match &address {
             UpstreamServer::Plain(_) => Transport::Tcp,
@@ -91,8 +100,21 @@ impl Server {
             }
         };
         let link = WarmLink::new(address.address(), transport, Arc::clone(&metrics));
-        let group = group.to_owned();
-        Arc::new(Self { address, group, link, metrics, failures: AtomicU32::new(0), dead: AtomicBool::new(false) })
+        if let UpstreamServer::Tls { .. } = &address {
+            // The first question shall not wait for a handshake.
+            tokio::spawn({
+                let link = Arc::clone(&link);
+                async move { link.link().await.map(drop) }
+            });
+        }
+        Arc::new(Self {
+            address,
+            settings: Arc::clone(settings),
+            link,
+            metrics,
+            failures: AtomicU32::new(0),
+            dead: AtomicBool::new(false),
+        })
     }
 
     /// Whether it has failed too often in a row, and not answered since.
@@ -100,14 +122,15 @@ impl Server {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Asks once, within `budget`; what it says is checked against `zone`.
-    pub(super) async fn ask(&self, ask: &Ask, zone: &Name, budget: Duration) -> Result<Answer, TryError> {
+    /// Asks once, within the budget of a try or the time that is left, whichever is less.
+    pub(super) async fn ask(&self, ask: &Ask, left: Duration) -> Result<Answer, TryError> {
         self.metrics.asked();
         let start = Instant::now();
+        let budget = self.settings.try_budget.min(left);
         let exchange = async {
             match &self.address {
-                UpstreamServer::Plain(_) => self.ask_udp(ask, zone).await,
-                UpstreamServer::Tls { .. } => self.ask_link(ask, zone, Padding::On).await,
+                UpstreamServer::Plain(_) => self.ask_udp(ask).await,
+                UpstreamServer::Tls { .. } => self.ask_link(ask, Padding::On).await,
             }
         };
         let answer = tokio::time::timeout(budget, exchange).await.unwrap_or(Err(TryError::Timeout));
@@ -118,15 +141,19 @@ impl Server {
             }
             Err(error) => {
                 self.metrics.failed(error.reason());
-                self.failed(error);
+                // What ran out was the question's time, not the server's: no verdict.
+                let cut_short = *error == TryError::Timeout && left < self.settings.try_budget;
+                if !cut_short {
+                    self.failed(error);
+                }
             }
         }
         answer
     }
 
     /// Asks over UDP, and over TCP as well once UDP turns out not to be enough.
-    async fn ask_udp(&self, ask: &Ask, zone: &Name) -> Result<Answer, TryError> {
-        let mut udp = UdpQuestion::send(self.address.address(), ask, zone).await?;
+    async fn ask_udp(&self, ask: &Ask) -> Result<Answer, TryError> {
+        let mut udp = UdpQuestion::send(self.address.address(), ask, &self.settings.zone).await?;
         let mut tcp = std::pin::pin!(Fuse::terminated());
         let (mut forged, mut over_tcp) = (0, false);
         loop {
@@ -138,7 +165,7 @@ impl Server {
                     }
                     Ok(Heard::Truncated) => {
                         self.metrics.over_tcp();
-                        return self.ask_link(ask, zone, Padding::Off).await;
+                        return self.ask_link(ask, Padding::Off).await;
                     }
                     Ok(Heard::Ignored(reason)) => {
                         self.metrics.ignored(reason);
@@ -148,7 +175,7 @@ impl Server {
                         if !over_tcp && (forged >= MAX_FORGED || reason == Ignored::Case) {
                             over_tcp = true;
                             self.metrics.over_tcp();
-                            tcp.set(self.ask_link(ask, zone, Padding::Off).fuse());
+                            tcp.set(self.ask_link(ask, Padding::Off).fuse());
                         }
                     }
                     Err(error) if tcp.is_terminated() => return Err(error.into()),
@@ -161,11 +188,11 @@ impl Server {
         }
     }
 
-    async fn ask_link(&self, ask: &Ask, zone: &Name, padding: Padding) -> Result<Answer, TryError> {
+    async fn ask_link(&self, ask: &Ask, padding: Padding) -> Result<Answer, TryError> {
         let wire = encode(0, ask, &ask.question.name, &ask.path, padding);
         let response = self.link.ask(&wire).await?;
-        let (answer, dropped) =
-            Answer::check(&response, &ask.question, zone).map_err(|error| TryError::BadAnswer(error.to_string()))?;
+        let (answer, dropped) = Answer::check(&response, &ask.question, &self.settings.zone)
+            .map_err(|error| TryError::BadAnswer(error.to_string()))?;
         self.metrics.dropped.inc_by(dropped as u64);
         match answer.is_truncated() {
             true => Err(TryError::BadAnswer("truncated although not over UDP".to_owned())),
@@ -177,19 +204,19 @@ impl Server {
         self.failures.store(0, Ordering::Relaxed);
         if self.dead.swap(false, Ordering::Relaxed) {
             self.metrics.state(State::Up);
-            info!(zone = self.group, upstream = %self.address, "upstream answers again");
+            info!(zone = self.settings.name, upstream = %self.address, "upstream answers again");
         }
     }
 
     fn failed(&self, error: &TryError) {
         // Our own limit says nothing about the server.
-        if matches!(error, TryError::Full) {
+        if matches!(error, TryError::Full(_)) {
             return;
         }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures >= FALL && !self.dead.swap(true, Ordering::Relaxed) {
             self.metrics.state(State::Down);
-            warn!(zone = self.group, upstream = %self.address, cause = %error,
+            warn!(zone = self.settings.name, upstream = %self.address, cause = %error,
                 "upstream does not answer; it is asked last until it does");
         }
     }

@@ -28,6 +28,14 @@ pub(super) struct UdpQuestion<'a> {
     buffer: Vec<u8>,
 }
 
+/// Why a question could not be sent.
+pub(super) enum SendError {
+    /// We have no socket for it: too many open files, no free port. Not the server's fault.
+    NoSocket(io::Error),
+    /// The system says that the server cannot be reached.
+    NotSent(io::Error),
+}
+
 /// What a datagram was.
 pub(super) enum Heard {
     /// The answer, and how many of its records were dropped.
@@ -40,16 +48,16 @@ pub(super) enum Heard {
 
 impl<'a> UdpQuestion<'a> {
     /// Sends the question to `server`, which may answer for `zone`.
-    pub(super) async fn send(server: SocketAddr, ask: &'a Ask, zone: &'a Name) -> io::Result<Self> {
+    pub(super) async fn send(server: SocketAddr, ask: &'a Ask, zone: &'a Name) -> Result<Self, SendError> {
         let any: SocketAddr = match server {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let socket = UdpSocket::bind(any).await?;
-        socket.connect(server).await?;
+        let socket = UdpSocket::bind(any).await.map_err(SendError::NoSocket)?;
+        socket.connect(server).await.map_err(SendError::NotSent)?;
         let id = rand::random();
         let wire = encode(id, ask, &randomize_case(&ask.question.name), &ask.path, Padding::Off);
-        socket.send(&wire).await?;
+        socket.send(&wire).await.map_err(SendError::NotSent)?;
         let end = Header::LEN + ask.question.name.as_wire().len() + 4;
         let question = wire[Header::LEN..end].to_vec();
         Ok(Self { socket, id, question, ask, zone, buffer: Vec::with_capacity(RECEIVE_BUFFER) })
