@@ -3,7 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::{ConfigErrors, Loaded};
+use crate::context::Context;
+use crate::gateway::GatewayDraft;
+use crate::node_agent::NodeAgentDraft;
+use crate::section::Section;
+use crate::{ConfigErrors, Diagnostic, Loaded, files, gateway, node_agent};
 
 /// Whose configuration a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,33 @@ impl fmt::Display for Kind {
 
 /// Checks the file at `path` and every file it points to. Without `kind` the keys tell whose it is.
 pub fn check(path: &Path, kind: Option<Kind>) -> Result<Loaded<Kind>, ConfigErrors> {
-    let _ = (path, kind);
-    unimplemented!()
+    let text = files::load(path)?;
+    let kind = match kind {
+        Some(kind) => kind,
+        None => detect(&text, path)?,
+    };
+    match kind {
+        Kind::NodeAgent => Ok(NodeAgentDraft::read(&text, path)?.resolve_files()?.map(|_| kind)),
+        Kind::Gateway => Ok(GatewayDraft::read(&text, path)?.resolve_files()?.map(|_| kind)),
+    }
+}
+
+/// The program most of whose own keys are there.
+fn detect(text: &str, path: &Path) -> Result<Kind, ConfigErrors> {
+    let cx = Context::new(text, path);
+    let counts = Section::open_document(&cx, text).map(|root| {
+        let own =
+            |keys: &[&str], others: &[&str]| keys.iter().filter(|key| !others.contains(key) && root.has(key)).count();
+        (own(node_agent::KEYS, gateway::KEYS), own(gateway::KEYS, node_agent::KEYS))
+    });
+    match counts {
+        Some((agent, gateway)) if agent > gateway => Ok(Kind::NodeAgent),
+        Some((agent, gateway)) if agent < gateway => Ok(Kind::Gateway),
+        Some(_) => Err(ConfigErrors::new(vec![Diagnostic::whole(
+            path,
+            "its keys do not tell whose configuration it is".to_owned(),
+            "say which: a node-agent's or a gateway's".to_owned(),
+        )])),
+        None => Err(cx.into_errors()),
+    }
 }

@@ -7,7 +7,27 @@ use strait_identity::Alpn;
 use strait_link::UpstreamSettings;
 use strait_wire::Name;
 
-use crate::{ConfigErrors, ConfigFile, DaemonSettings, Loaded, OwnIdentity, StaticZone};
+use crate::context::Context;
+use crate::effective::Effective;
+use crate::identity::IdentityDraft;
+use crate::peers;
+use crate::section::{Located, Section};
+use crate::upstreams::UpstreamDraft;
+use crate::zones::ZoneDraft;
+use crate::{
+    ConfigErrors, ConfigFile, DaemonSettings, Kind, Loaded, OwnIdentity, StaticZone, files, listen, overlap, units,
+};
+
+/// The keys at the top, in the order in which they are printed.
+pub(crate) const KEYS: &[&str] = &[
+    "cluster", "suffix", "homeZone", "listen", "admin", "socket", "state", "identity", "backend", "health", "cache",
+    "deadline", "lameduck", "queryLog", "log",
+];
+
+const SOCKET: &str = "/run/strait/gateway.sock";
+const STATE: &str = "/var/lib/strait/peers.json";
+/// The Kubernetes default.
+const HOME_ZONE: [&[u8]; 2] = [b"cluster", b"local"];
 
 /// A gateway's configuration.
 #[derive(Debug)]
@@ -42,20 +62,38 @@ pub enum Backend {
 }
 
 /// A gateway's configuration whose files have not been read yet.
-pub struct GatewayDraft {}
+pub struct GatewayDraft {
+    cx: Context,
+    fields: Fields,
+    effective: Effective,
+}
+
+/// What the text says; what it refuses or leaves out is absent.
+struct Fields {
+    cluster: Option<String>,
+    suffix: Option<Name>,
+    home_zone: Name,
+    listen: Vec<(SocketAddr, Alpn)>,
+    socket: PathBuf,
+    state: PathBuf,
+    identity: Option<IdentityDraft>,
+    backend: Option<BackendDraft>,
+    daemon: DaemonSettings,
+}
+
+enum BackendDraft {
+    ClusterDns(UpstreamDraft),
+    Zones(Vec<ZoneDraft>),
+}
 
 impl GatewayConfig {
     /// Checks `text`; `path` is for messages and for relative paths, nothing is read.
     pub fn parse(text: &str, path: &Path) -> Result<GatewayDraft, ConfigErrors> {
-        let _ = (text, path);
-        unimplemented!()
-    }
-}
-
-impl GatewayDraft {
-    /// Reads the files it points to.
-    pub fn resolve_files(self) -> Result<Loaded<GatewayConfig>, ConfigErrors> {
-        unimplemented!()
+        let draft = GatewayDraft::read(text, path)?;
+        match draft.cx.failed() {
+            false => Ok(draft),
+            true => Err(draft.cx.into_errors()),
+        }
     }
 }
 
@@ -63,11 +101,126 @@ impl ConfigFile for GatewayConfig {
     const PROGRAM: &'static str = "gateway";
 
     fn load(path: &Path) -> Result<Loaded<Self>, ConfigErrors> {
-        let _ = path;
-        unimplemented!()
+        GatewayDraft::read(&files::load(path)?, path)?.resolve_files()
     }
 
     fn daemon(&self) -> &DaemonSettings {
         &self.daemon
+    }
+}
+
+impl GatewayDraft {
+    /// Reads what the text says, with everything wrong noted; the error is text that is not a mapping.
+    pub(crate) fn read(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
+        let cx = Context::new(text, path);
+        let read = Section::open_document(&cx, text).map(|mut root| {
+            let fields = Fields::read(&mut root);
+            (fields, root.close().in_order(KEYS))
+        });
+        match read {
+            Some((fields, effective)) => Ok(Self { cx, fields, effective }),
+            None => Err(cx.into_errors()),
+        }
+    }
+
+    /// Reads the files it points to. Everything wrong is in the error, what the text has wrong as well.
+    pub fn resolve_files(self) -> Result<Loaded<GatewayConfig>, ConfigErrors> {
+        let Self { cx, fields, effective } = self;
+        let config = fields.resolve(&cx);
+        cx.finish(config, effective.to_yaml())
+    }
+}
+
+impl Fields {
+    fn read(root: &mut Section<'_>) -> Self {
+        let cluster = root.require("cluster", "name this cluster, for people: `cluster: cluster-b`", units::label);
+        let suffix_help = "name the suffix under which other clusters know this one: cluster-b.example.com";
+        let suffix = root.require("suffix", suffix_help, peers::delegated_suffix);
+        // The labels are constants within every limit.
+        let default_home = Name::from_labels(HOME_ZONE).unwrap_or_else(|_| Name::root());
+        let home_zone = root.or("homeZone", default_home, peers::delegated_suffix);
+        let addresses = listen::read_peers(root);
+        let socket = root.path_or("socket", SOCKET);
+        let state = root.path_or("state", STATE);
+        root.must_have("identity", "add `identity: { certificate: tls.crt, key: tls.key, trustBundle: ca.crt }` (`gatewayctl pki issue gateway` makes the files)");
+        let identity = IdentityDraft::read(root);
+        let backend = read_backend(root, &home_zone);
+        let (daemon, admin) = DaemonSettings::read(root, listen::GATEWAY_ADMIN_PORT);
+
+        let bare = addresses.iter().cloned().map(|address| address.map(|(address, _)| address)).collect();
+        listen::check(root.cx, bare, admin.as_ref());
+        if let Some(suffix) = &suffix {
+            refuse_overlap(root.cx, suffix, &home_zone);
+        }
+        Self {
+            cluster: cluster.map(|cluster| cluster.value),
+            suffix: suffix.map(|suffix| suffix.value),
+            home_zone,
+            listen: addresses.into_iter().map(|address| address.value).collect(),
+            socket,
+            state,
+            identity,
+            backend,
+            daemon,
+        }
+    }
+
+    fn resolve(self, cx: &Context) -> Option<GatewayConfig> {
+        let identity = self.identity.and_then(|identity| identity.resolve(cx, Kind::Gateway, None));
+        let backend = self.backend.and_then(|backend| match backend {
+            BackendDraft::ClusterDns(group) => group.resolve(cx, self.daemon.deadline, &[]).map(Backend::ClusterDns),
+            BackendDraft::Zones(zones) => {
+                Some(Backend::Zones(zones.into_iter().filter_map(|zone| zone.resolve(cx)).collect()))
+            }
+        });
+        Some(GatewayConfig {
+            cluster: self.cluster?,
+            suffix: self.suffix?,
+            home_zone: self.home_zone,
+            listen: self.listen,
+            socket: self.socket,
+            state: self.state,
+            identity: identity?,
+            backend: backend?,
+            daemon: self.daemon,
+        })
+    }
+}
+
+/// Reads `backend`: exactly one of `clusterDns` and `zones`.
+fn read_backend(root: &mut Section<'_>, home_zone: &Name) -> Option<BackendDraft> {
+    const HELP: &str = "write `clusterDns: [10.96.0.10]` or `zones: [...]`";
+    root.must_have("backend", "say where answers come from: `backend: { clusterDns: [10.96.0.10] }`");
+    let mut section = root.section("backend")?;
+    let chosen = (section.has("clusterDns"), section.has("zones"));
+    let cluster_dns = UpstreamDraft::read_cluster_dns(&mut section, home_zone.clone());
+    let zones = ZoneDraft::read_all(&mut section);
+    if chosen == (true, true) {
+        section.cx.error(&section.at, "`backend` has both `clusterDns` and `zones`", "keep one of them");
+    } else if chosen == (false, false) {
+        section.cx.error(&section.at, "`backend` has neither `clusterDns` nor `zones`", HELP);
+    }
+    overlap::check_zones(section.cx, &zones);
+    for zone in &zones {
+        let (name, at) = zone.claim();
+        if !name.is_within(home_zone) {
+            let message = format!("zone {name} does not lie within the home zone, {home_zone}");
+            section.cx.error(at, message, "peers ask for names under the suffix, which is the home zone here");
+        }
+    }
+    if !chosen.1 {
+        section.hide("zones");
+    }
+    root.show("backend", section.close());
+    match cluster_dns {
+        Some(group) => Some(BackendDraft::ClusterDns(group)),
+        None => Some(BackendDraft::Zones(zones)),
+    }
+}
+
+fn refuse_overlap(cx: &Context, suffix: &Located<Name>, home_zone: &Name) {
+    if suffix.value.is_within(home_zone) || home_zone.is_within(&suffix.value) {
+        let message = format!("suffix {} overlaps the home zone, {home_zone}", suffix.value);
+        cx.error(&suffix.at, message, "one is mapped to the other: give a suffix that neither lies in it nor holds it");
     }
 }

@@ -5,16 +5,20 @@
 //! zone files. Everything wrong is reported at once, each with line, column, caret and remedy. Nobody past this crate sees YAML.
 
 mod check;
+mod context;
 mod daemon;
 mod diagnostic;
 mod document;
+mod effective;
 mod files;
 mod gateway;
 mod identity;
+mod listen;
 mod node_agent;
 mod overlap;
 mod peers;
 mod section;
+mod spelling;
 mod units;
 mod upstreams;
 mod zones;
@@ -40,6 +44,12 @@ pub struct Loaded<C> {
     pub warnings: Vec<Diagnostic>,
     /// The configuration as YAML with every default filled in and every path absolute.
     pub effective: String,
+}
+
+impl<C> Loaded<C> {
+    pub(crate) fn map<D>(self, change: impl FnOnce(C) -> D) -> Loaded<D> {
+        Loaded { config: change(self.config), warnings: self.warnings, effective: self.effective }
+    }
 }
 
 /// A program's configuration file.

@@ -3,10 +3,50 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use strait_link::{EndpointUrl, UpstreamSettings};
-use strait_resolve::AccessList;
+use strait_link::{EndpointUrl, Scheme, UpstreamSettings};
+use strait_resolve::{AccessList, IpNet};
 
-use crate::{ConfigErrors, ConfigFile, DaemonSettings, Loaded, OwnIdentity, StaticPeer, StaticZone};
+use crate::context::Context;
+use crate::document::Span;
+use crate::effective::Effective;
+use crate::files::{self, NamedFile};
+use crate::identity::IdentityDraft;
+use crate::peers::{self, PeerDraft};
+use crate::section::Section;
+use crate::upstreams::{self, UpstreamDraft};
+use crate::zones::ZoneDraft;
+use crate::{
+    ConfigErrors, ConfigFile, DaemonSettings, Kind, Loaded, OwnIdentity, StaticPeer, StaticZone, listen, overlap, units,
+};
+
+/// The keys at the top, in the order in which they are printed.
+pub(crate) const KEYS: &[&str] = &[
+    "node",
+    "listen",
+    "allow",
+    "admin",
+    "identity",
+    "gateway",
+    "state",
+    "zones",
+    "hosts",
+    "upstreams",
+    "forward",
+    "peers",
+    "health",
+    "cache",
+    "deadline",
+    "lameduck",
+    "queryLog",
+    "log",
+];
+
+/// Address ranges in `allow` at most; each is compared for every question.
+const MAX_ALLOWED: usize = 256;
+/// Hosts files at most.
+const MAX_HOSTS_FILES: usize = 16;
+/// The TTL of names from hosts files.
+const HOSTS_TTL: u32 = 60;
 
 /// A node-agent's configuration.
 #[derive(Debug)]
@@ -47,20 +87,36 @@ pub struct HostsSettings {
 }
 
 /// A node-agent's configuration whose files have not been read yet.
-pub struct NodeAgentDraft {}
+pub struct NodeAgentDraft {
+    cx: Context,
+    fields: Fields,
+    effective: Effective,
+}
+
+/// What the text says; what it refuses or leaves out is absent.
+struct Fields {
+    node: Option<String>,
+    listen: Vec<SocketAddr>,
+    allow: AccessList,
+    identity: Option<IdentityDraft>,
+    gateway: Vec<EndpointUrl>,
+    state: Option<PathBuf>,
+    zones: Vec<ZoneDraft>,
+    hosts: Option<(Vec<NamedFile>, u32)>,
+    upstreams: Option<UpstreamDraft>,
+    forward: Vec<UpstreamDraft>,
+    peers: Vec<PeerDraft>,
+    daemon: DaemonSettings,
+}
 
 impl NodeAgentConfig {
     /// Checks `text`; `path` is for messages and for relative paths, nothing is read.
     pub fn parse(text: &str, path: &Path) -> Result<NodeAgentDraft, ConfigErrors> {
-        let _ = (text, path);
-        unimplemented!()
-    }
-}
-
-impl NodeAgentDraft {
-    /// Reads the files it points to.
-    pub fn resolve_files(self) -> Result<Loaded<NodeAgentConfig>, ConfigErrors> {
-        unimplemented!()
+        let draft = NodeAgentDraft::read(text, path)?;
+        match draft.cx.failed() {
+            false => Ok(draft),
+            true => Err(draft.cx.into_errors()),
+        }
     }
 }
 
@@ -68,11 +124,160 @@ impl ConfigFile for NodeAgentConfig {
     const PROGRAM: &'static str = "node-agent";
 
     fn load(path: &Path) -> Result<Loaded<Self>, ConfigErrors> {
-        let _ = path;
-        unimplemented!()
+        NodeAgentDraft::read(&files::load(path)?, path)?.resolve_files()
     }
 
     fn daemon(&self) -> &DaemonSettings {
         &self.daemon
+    }
+}
+
+impl NodeAgentDraft {
+    /// Reads what the text says, with everything wrong noted; the error is text that is not a mapping.
+    pub(crate) fn read(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
+        let cx = Context::new(text, path);
+        let read = Section::open_document(&cx, text).map(|mut root| {
+            let fields = Fields::read(&mut root);
+            (fields, root.close().in_order(KEYS))
+        });
+        match read {
+            Some((fields, effective)) => Ok(Self { cx, fields, effective }),
+            None => Err(cx.into_errors()),
+        }
+    }
+
+    /// Reads the files it points to. Everything wrong is in the error, what the text has wrong as well.
+    pub fn resolve_files(self) -> Result<Loaded<NodeAgentConfig>, ConfigErrors> {
+        let Self { cx, mut fields, mut effective } = self;
+        if fields.node.is_none() {
+            fields.node = host_name(&cx);
+            let node = fields.node.clone().unwrap_or_default();
+            effective = effective.with_first("node", Effective::Scalar(node));
+        }
+        let config = fields.resolve(&cx);
+        cx.finish(config, effective.to_yaml())
+    }
+}
+
+impl Fields {
+    fn read(root: &mut Section<'_>) -> Self {
+        let node = root.get("node", units::label).map(|node| node.value);
+        let addresses = listen::read(root);
+        let allow = read_allow(root);
+        let identity = IdentityDraft::read(root);
+        let gateway = read_gateway(root);
+        let state = root.path("state").map(|state| state.value);
+        let zones = ZoneDraft::read_all(root);
+        let hosts = read_hosts(root);
+        let upstreams = UpstreamDraft::read_upstreams(root);
+        let forward = UpstreamDraft::read_forward(root);
+        let has_peers = root.has_entries("peers");
+        let peers = PeerDraft::read_all(root);
+        let (daemon, admin) = DaemonSettings::read(root, listen::AGENT_ADMIN_PORT);
+        let listen = listen::check(root.cx, addresses, admin.as_ref());
+
+        for group in upstreams.iter().chain(&forward) {
+            group.refuse_own_addresses(root.cx, &listen);
+        }
+        let forward_claims: Vec<_> = forward.iter().map(upstreams::claim).collect();
+        overlap::check(root.cx, &zones, &forward_claims, &peers, upstreams.is_some());
+        check_needs(root, identity.as_ref(), has_peers);
+        Self { node, listen, allow, identity, gateway, state, zones, hosts, upstreams, forward, peers, daemon }
+    }
+
+    fn resolve(self, cx: &Context) -> Option<NodeAgentConfig> {
+        let deadline = self.daemon.deadline;
+        let identity = self.identity.and_then(|draft| draft.resolve(cx, Kind::NodeAgent, self.node.as_deref()));
+        let own = identity.as_ref().map(|identity| identity.credentials.id().trust_domain);
+        let hosts = self.hosts.map(|(files, ttl)| {
+            let files = files.into_iter().filter(|file| file.can_be_read(cx));
+            HostsSettings { files: files.map(|file| file.path.value).collect(), ttl }
+        });
+        Some(NodeAgentConfig {
+            node: self.node?,
+            listen: self.listen.clone(),
+            allow: self.allow,
+            gateway: self.gateway,
+            state: self.state,
+            zones: self.zones.into_iter().filter_map(|zone| zone.resolve(cx)).collect(),
+            hosts,
+            upstreams: self.upstreams.and_then(|group| group.resolve(cx, deadline, &self.listen)),
+            forward: self.forward.into_iter().filter_map(|group| group.resolve(cx, deadline, &self.listen)).collect(),
+            peers: self.peers.into_iter().filter_map(|peer| peer.resolve(cx, own.as_ref())).collect(),
+            daemon: self.daemon,
+            identity,
+        })
+    }
+}
+
+fn read_allow(root: &mut Section<'_>) -> AccessList {
+    match root.list("allow", MAX_ALLOWED, units::parsed::<IpNet>) {
+        Some(allowed) => AccessList::new(allowed.into_iter().map(|range| range.value).collect()),
+        None => {
+            let local = AccessList::local();
+            let shown = local.ranges().iter().map(|range| Effective::Scalar(range.to_string()));
+            root.show("allow", Effective::List(shown.collect()));
+            local
+        }
+    }
+}
+
+fn read_gateway(root: &mut Section<'_>) -> Vec<EndpointUrl> {
+    let Some(mut section) = root.section("gateway") else { return Vec::new() };
+    section.must_have("endpoints", "name this cluster's gateways: [\"grpc://10.0.0.5:8443\"]");
+    let endpoints = peers::read_endpoints(&mut section).unwrap_or_default();
+    for endpoint in endpoints.iter().filter(|endpoint| endpoint.value.scheme != Scheme::Grpc) {
+        let host = &endpoint.value.host;
+        let message = format!("{} cannot tell peers: that goes over gRPC", endpoint.value);
+        root.cx.error(&endpoint.at, message, format!("write grpc://{host}:8443"));
+    }
+    root.show("gateway", section.close());
+    endpoints.into_iter().map(|endpoint| endpoint.value).collect()
+}
+
+fn read_hosts(root: &mut Section<'_>) -> Option<(Vec<NamedFile>, u32)> {
+    let mut section = root.section("hosts")?;
+    section.must_have("files", "name the files: [/etc/hosts]");
+    let files = section.paths("files", MAX_HOSTS_FILES);
+    let ttl = section.or("ttl", HOSTS_TTL, units::ttl(0..=units::MAX_TTL));
+    root.show("hosts", section.close());
+    let files = files?.into_iter().map(|path| NamedFile { key: "files", path });
+    Some((files.collect(), ttl))
+}
+
+/// Checks that `gateway` and `peers` have what they need.
+fn check_needs(root: &Section<'_>, identity: Option<&IdentityDraft>, has_peers: bool) {
+    let cx = root.cx;
+    let gateway = root.key_at("gateway");
+    let peers = root.key_at("peers").filter(|_| has_peers);
+    for (key, at) in [("gateway", &gateway), ("peers", &peers)] {
+        if let (Some(at), false) = (at, root.has("identity")) {
+            let help = "add `identity: { certificate: tls.crt, key: tls.key, trustBundle: ca.crt }` \
+                        (`gatewayctl pki issue node-agent` makes the files)";
+            cx.error(at, format!("`{key}` needs `identity`: links to gateways are mutual TLS"), help);
+        }
+    }
+    if let (Some(at), false) = (&gateway, root.has("state")) {
+        let help = "add `state: /var/lib/strait`: the peers last told are kept there for a start without the gateway";
+        cx.error(at, "`gateway` needs `state`", help);
+    }
+    if let (Some(identity), None, None) = (identity, &gateway, &peers) {
+        let help = "add `gateway` or `peers`, or remove it";
+        cx.warning(&identity.at, "`identity` has no effect without `gateway` or `peers`", help);
+    }
+    if let (Some(at), None) = (root.key_at("state"), &gateway) {
+        cx.warning(&at, "`state` has no effect without `gateway`", "add `gateway`, or remove it");
+    }
+}
+
+/// The node's name when the file gives none.
+fn host_name(cx: &Context) -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match units::label(name.trim()) {
+        Ok(name) => Some(name),
+        Err(_) => {
+            cx.error(&Span::default(), "`node` is missing, and the host has no name", "add `node: NAME`");
+            None
+        }
     }
 }

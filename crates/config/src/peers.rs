@@ -6,6 +6,12 @@ use strait_identity::{TrustBundle, TrustDomain};
 use strait_link::{EndpointUrl, HealthSettings, PeerSettings};
 use strait_wire::Name;
 
+use crate::context::Context;
+use crate::effective::Effective;
+use crate::files::NamedFile;
+use crate::section::{Located, Problem, Section};
+use crate::{identity, units};
+
 /// One endpoint's budget for a question before another endpoint is asked as well.
 pub const PEER_TRY_BUDGET: Duration = Duration::from_millis(150);
 /// The budget of a question to a peer as a whole.
@@ -40,5 +46,102 @@ impl StaticPeer {
             deadline: PEER_DEADLINE,
             max_outstanding: PEER_MAX_OUTSTANDING,
         }
+    }
+}
+
+/// Peers in one file at most; more are told by the gateway.
+const MAX_PEERS: usize = 256;
+/// Endpoints of one peer, or of the gateway, at most.
+pub(crate) const MAX_ENDPOINTS: usize = 32;
+
+/// A peer whose trust bundle has not been read yet.
+#[derive(Debug)]
+pub(crate) struct PeerDraft {
+    pub(crate) name: Located<String>,
+    pub(crate) suffix: Located<Name>,
+    endpoints: Vec<EndpointUrl>,
+    trust_domain: Option<Located<TrustDomain>>,
+    trust_bundle: NamedFile,
+}
+
+impl PeerDraft {
+    /// Reads `peers`.
+    pub(crate) fn read_all(root: &mut Section<'_>) -> Vec<Self> {
+        let mut shown = Vec::new();
+        let mut peers = Vec::new();
+        for section in root.sections("peers", MAX_PEERS) {
+            let (peer, effective) = Self::read(section);
+            shown.push(effective);
+            peers.extend(peer);
+        }
+        root.show("peers", Effective::List(shown));
+        peers
+    }
+
+    fn read(mut section: Section<'_>) -> (Option<Self>, Effective) {
+        let name = section.require("name", "give the peer a name, for logs and metrics", units::label);
+        let suffix = section.require("suffix", "name the DNS suffix the peer answers for", delegated_suffix);
+        section.must_have("endpoints", "name its gateways: [\"tls://192.0.2.1:853\"]");
+        let endpoints =
+            read_endpoints(&mut section).map(|list| list.into_iter().map(|endpoint| endpoint.value).collect());
+        let trust_domain = section.get("trustDomain", units::parsed);
+        section.must_have("trustBundle", "name the PEM file of the peer's CA");
+        let trust_bundle = section.path("trustBundle").map(|path| NamedFile { key: "trustBundle", path });
+        let effective = section.close();
+        let peer = (|| {
+            Some(Self {
+                name: name?,
+                suffix: suffix?,
+                endpoints: endpoints?,
+                trust_domain,
+                trust_bundle: trust_bundle?,
+            })
+        })();
+        (peer, effective)
+    }
+
+    /// Reads the trust bundle; notes what is wrong with it.
+    pub(crate) fn resolve(self, cx: &Context, own: Option<&TrustDomain>) -> Option<StaticPeer> {
+        if !self.trust_bundle.can_be_read(cx) {
+            return None;
+        }
+        let claimed = self.trust_domain.as_ref().map(|domain| domain.value.clone());
+        let trust_bundle = TrustBundle::from_file(&self.trust_bundle.path.value, claimed)
+            .map_err(|error| identity::note(cx, &self.trust_bundle.path.at, &error.to_string()))
+            .ok()?;
+        if own == Some(trust_bundle.trust_domain()) {
+            let at = self.trust_domain.map_or(self.trust_bundle.path.at, |domain| domain.at);
+            let message =
+                format!("peer `{}` has our own trust domain, {}", self.name.value, trust_bundle.trust_domain());
+            cx.error(&at, message, "a peer is another cluster: give its trust domain and its ca.crt");
+            return None;
+        }
+        Some(StaticPeer { name: self.name.value, suffix: self.suffix.value, endpoints: self.endpoints, trust_bundle })
+    }
+}
+
+/// Reads `endpoints`; the same one twice is an error.
+pub(crate) fn read_endpoints(section: &mut Section<'_>) -> Option<Vec<Located<EndpointUrl>>> {
+    let endpoints = section.list("endpoints", MAX_ENDPOINTS, units::parsed::<EndpointUrl>)?;
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        if endpoints[..index].iter().any(|earlier| earlier.value == endpoint.value) {
+            section.cx.error(&endpoint.at, format!("endpoint {} is given twice", endpoint.value), "keep one of them");
+        }
+    }
+    Some(endpoints)
+}
+
+/// A suffix that one cluster may answer for: neither the root nor a whole top-level domain.
+pub(crate) fn delegated_suffix(text: &str) -> Result<Name, Problem> {
+    let suffix = units::name(text)?;
+    match suffix.label_count() {
+        _ if suffix.is_wildcard() => {
+            Err(Problem::new(format!("{text:?} is a wildcard"), "a suffix covers the names below it by itself"))
+        }
+        0 | 1 => Err(Problem::new(
+            format!("{text:?} covers a whole top-level domain"),
+            "give the suffix of one cluster, such as cluster-b.example.com",
+        )),
+        _ => Ok(suffix),
     }
 }

@@ -146,6 +146,11 @@ impl AccessList {
         ])
     }
 
+    /// The ranges admitted.
+    pub fn ranges(&self) -> &[IpNet] {
+        &self.allowed
+    }
+
     fn allows(&self, origin: &Origin) -> bool {
         self.allowed.iter().any(|net| net.contains(origin.client.ip()))
     }

@@ -121,7 +121,7 @@ impl ZoneBuilder {
     /// answer `rtype` with `answer`, in which `{{ name }}` stands for a capture.
     ///
     /// A capture that makes no legal data (no address, no host-name label) makes no record: the name does not exist.
-    /// The column of an error is within `answer`, or 1 when the pattern is refused.
+    /// The column of an error is within `answer`, or within `pattern` when that is refused.
     pub fn template(
         &mut self,
         pattern: &str,

@@ -193,7 +193,7 @@ fn compile(pattern: &str) -> Result<Regex, ZoneError> {
     // By itself first: what is whole by itself cannot break out of the group around it.
     build(pattern)
         .and_then(|_| build(&format!(r"\A(?:{pattern})\z")))
-        .map_err(|error| ZoneError::value(1, format!("the pattern is refused: {}", last_line(&error))))
+        .map_err(|error| ZoneError::value(column(&error), format!("the pattern is refused: {}", last_line(&error))))
 }
 
 /// The cause in one line; regex draws a picture above it.
@@ -201,6 +201,14 @@ fn last_line(error: &regex::Error) -> String {
     let text = error.to_string();
     let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     line.trim_start_matches("error: ").to_owned()
+}
+
+/// The column in the pattern, which the picture has under the pattern, four to the right; 1 without a picture.
+fn column(error: &regex::Error) -> usize {
+    let text = error.to_string();
+    let is_marker = |line: &&str| line.contains('^') && line.chars().all(|character| matches!(character, ' ' | '^'));
+    let marker = text.lines().skip(2).find(is_marker).and_then(|line| line.find('^'));
+    marker.and_then(|at| at.checked_sub(3)).unwrap_or(1)
 }
 
 /// Cuts the answer into fields, and the fields at their `{{ placeholders }}`.

@@ -1,0 +1,239 @@
+//! What a good file means: every key, every default, and what `--print-config` prints.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use strait_config::{Backend, ConfigFile, Format, GatewayConfig, Kind, Loaded, NodeAgentConfig, ZoneKind, check};
+use strait_identity::{Alpn, CertificateAuthority, LeafRequest, TrustDomain};
+use strait_link::{HealthSettings, UpstreamServers};
+use strait_resolve::{CacheSettings, QueryLogFilter};
+
+const AGENT: &str = r#"
+node: worker-1
+listen: ["127.0.0.1:5300", "[::1]:5300"]
+allow: [10.0.0.0/8]
+admin: 127.0.0.1:9153
+identity:
+  certificate: tls.crt
+  key: tls.key
+  trustBundle: ca.crt
+gateway:
+  endpoints: ["grpc://10.0.0.5:8443", grpc://gateway.example.com]
+state: state
+zones:
+  - name: example.com
+    ttl: 300
+    records:
+      - { name: api, type: A, value: 192.0.2.10, ttl: 60 }
+      - { name: "*.apps", type: A, values: [192.0.2.11, 192.0.2.12] }
+      - { name: "@", type: TXT, value: "\"it's\" 'quoted'" }
+    templates:
+      - { match: 'node-(?<n>[0-9]{1,3})', type: A, answer: '10.1.0.{{ n }}', ttl: 30 }
+  - name: example.org
+    file: example.org.zone
+hosts: { files: [hosts], ttl: 1m }
+upstreams:
+  servers: [192.0.2.53, "tls://192.0.2.54#dns.example.net"]
+  ca: ca.crt
+  maxOutstanding: 100
+forward:
+  - { zone: cluster.local, servers: [10.96.0.10] }
+peers:
+  - { name: cluster-b, suffix: cluster-b.example.com, endpoints: ["tls://192.0.2.1:853"], trustDomain: cluster-b.example.com, trustBundle: peer-ca.crt }
+health: { interval: 2s, timeout: 300ms, rise: 2, fall: 3 }
+cache: { size: 1MiB, minTtl: 5s, maxTtl: 1h, maxNegativeTtl: 1m, failureTtl: 5s }
+deadline: 2s
+lameduck: 0s
+queryLog: { filter: errors, format: json, file: queries.log }
+log: { level: "info,strait_link=debug", format: json }
+"#;
+
+const GATEWAY: &str = r#"
+cluster: cluster-a
+suffix: cluster-a.example.com
+listen: ["tls://127.0.0.1:0", "grpc://[::1]"]
+socket: gateway.sock
+state: peers.json
+identity: { certificate: gateway.crt, key: gateway.key, trustBundle: ca.crt }
+backend:
+  zones:
+    - name: svc.cluster.local
+      records:
+        - { name: web.shop, type: A, value: 10.96.1.1 }
+"#;
+
+/// A folder with a configuration and the files it names.
+fn folder(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let day = Duration::from_secs(86_400);
+    let authority = |name: &str| CertificateAuthority::create(&name.parse::<TrustDomain>().unwrap(), day).unwrap();
+    let own = authority("cluster-a.example.com");
+    write("ca.crt", own.certificate_pem());
+    write("peer-ca.crt", authority("cluster-b.example.com").certificate_pem());
+    for (name, path) in [("tls", "node-agent/worker-1"), ("gateway", "gateway")] {
+        let id = format!("spiffe://cluster-a.example.com/{path}").parse().unwrap();
+        let leaf = LeafRequest { id, dns_names: Vec::new(), addresses: Vec::new(), lifetime: day };
+        let issued = own.issue(&leaf).unwrap();
+        write(&format!("{name}.crt"), &issued.certificate_pem);
+        write(&format!("{name}.key"), &issued.key_pem);
+    }
+    write("example.org.zone", "$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 300\n  IN NS ns\nns IN A 192.0.2.1\n");
+    write("hosts", "127.0.0.1 localhost\n");
+    write("config.yaml", text);
+    folder
+}
+
+fn load<C: ConfigFile>(folder: &tempfile::TempDir) -> Loaded<C> {
+    match C::load(&folder.path().join("config.yaml")) {
+        Ok(loaded) => loaded,
+        Err(errors) => panic!("{errors}"),
+    }
+}
+
+#[test]
+fn every_key_of_a_node_agent() {
+    let folder = folder(AGENT);
+    let Loaded { config, warnings, .. } = load::<NodeAgentConfig>(&folder);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(config.node, "worker-1");
+    assert_eq!(config.listen, ["127.0.0.1:5300".parse().unwrap(), "[::1]:5300".parse().unwrap()]);
+    assert_eq!(config.allow.ranges(), ["10.0.0.0/8".parse().unwrap()]);
+    let id = config.identity.unwrap().credentials.id();
+    assert_eq!(id.to_string(), "spiffe://cluster-a.example.com/node-agent/worker-1");
+    let gateway: Vec<String> = config.gateway.iter().map(ToString::to_string).collect();
+    assert_eq!(gateway, ["grpc://10.0.0.5:8443", "grpc://gateway.example.com:8443"]);
+    assert_eq!(config.state.unwrap(), folder.path().join("state"));
+    let zones: Vec<_> = config.zones.iter().map(|zone| (zone.zone.apex().to_string(), zone.kind)).collect();
+    assert_eq!(zones, [("example.com.".to_owned(), ZoneKind::Static), ("example.org.".to_owned(), ZoneKind::File)]);
+    let hosts = config.hosts.unwrap();
+    assert_eq!((hosts.files, hosts.ttl), (vec![folder.path().join("hosts")], 60));
+    let upstreams = config.upstreams.unwrap();
+    assert!(matches!(&upstreams.servers, UpstreamServers::List(list) if list.len() == 2));
+    assert!(upstreams.zone.is_root() && upstreams.ca.is_some());
+    assert_eq!((upstreams.name.as_str(), upstreams.max_outstanding), (".", 100));
+    assert_eq!(upstreams.exclude, config.listen);
+    assert_eq!(config.forward[0].name, "cluster.local");
+    let peer = &config.peers[0];
+    assert_eq!((peer.name.as_str(), peer.suffix.to_string()), ("cluster-b", "cluster-b.example.com.".to_owned()));
+    assert_eq!(peer.trust_bundle.trust_domain().as_str(), "cluster-b.example.com");
+    let daemon = config.daemon;
+    assert_eq!(daemon.admin, Some("127.0.0.1:9153".parse().unwrap()));
+    assert_eq!((daemon.health.interval, daemon.health.timeout), (Duration::from_secs(2), Duration::from_millis(300)));
+    assert_eq!((daemon.health.rise, daemon.health.fall), (2, 3));
+    assert_eq!((daemon.cache.size, daemon.cache.min_ttl, daemon.cache.max_ttl), (1 << 20, 5, 3_600));
+    assert_eq!((daemon.cache.max_negative_ttl, daemon.cache.failure_ttl), (60, Duration::from_secs(5)));
+    assert_eq!((daemon.deadline, daemon.lameduck), (Duration::from_secs(2), Duration::ZERO));
+    assert_eq!((daemon.query_log.filter, daemon.query_log.format), (QueryLogFilter::Errors, Format::Json));
+    assert_eq!(daemon.query_log.file, Some(folder.path().join("queries.log")));
+    assert_eq!((daemon.log.level.as_str(), daemon.log.format), ("info,strait_link=debug", Format::Json));
+}
+
+#[test]
+fn defaults_are_those_of_the_parts() {
+    let folder = folder("upstreams: { servers: [192.0.2.53] }\n");
+    let config = load::<NodeAgentConfig>(&folder).config;
+    assert!(!config.node.is_empty());
+    assert_eq!(config.listen, ["127.0.0.1:53".parse().unwrap(), "[::1]:53".parse().unwrap()]);
+    assert!(config.allow.ranges().contains(&"127.0.0.0/8".parse().unwrap()));
+    let (health, cache) = (HealthSettings::default(), CacheSettings::default());
+    assert_eq!(format!("{:?}", config.daemon.health), format!("{health:?}"));
+    assert_eq!(format!("{:?}", config.daemon.cache), format!("{cache:?}"));
+    assert_eq!(config.daemon.admin, None);
+    assert_eq!((config.daemon.deadline, config.daemon.lameduck), (Duration::from_secs(3), Duration::from_secs(5)));
+    assert_eq!(config.upstreams.unwrap().max_outstanding, 4096);
+}
+
+#[test]
+fn a_gateway_with_zones_and_one_with_cluster_dns() {
+    let zones = folder(GATEWAY);
+    let config = load::<GatewayConfig>(&zones).config;
+    assert_eq!(
+        (config.cluster.as_str(), config.suffix.to_string()),
+        ("cluster-a", "cluster-a.example.com.".to_owned())
+    );
+    assert_eq!(config.home_zone.to_string(), "cluster.local.");
+    assert_eq!(config.listen, [("127.0.0.1:0".parse().unwrap(), Alpn::Dot), ("[::1]:8443".parse().unwrap(), Alpn::H2)]);
+    assert_eq!(config.socket, zones.path().join("gateway.sock"));
+    assert_eq!(config.state, zones.path().join("peers.json"));
+    assert!(matches!(config.backend, Backend::Zones(zones) if zones.len() == 1));
+
+    let text = GATEWAY.split("backend:").next().unwrap().to_owned() + "backend: { clusterDns: [10.96.0.10] }\n";
+    let config = load::<GatewayConfig>(&folder(&text)).config;
+    assert!(matches!(config.backend, Backend::ClusterDns(group) if group.zone == config.home_zone));
+}
+
+/// What is printed is a whole configuration: read again from anywhere it prints the same.
+#[test]
+fn the_printed_configuration_reads_back_the_same() {
+    fn round_trip<C: ConfigFile>(text: &str) -> String {
+        let folder = folder(text);
+        let first = load::<C>(&folder).effective;
+        let elsewhere = tempfile::tempdir().unwrap();
+        let path = elsewhere.path().join("printed.yaml");
+        fs::write(&path, &first).unwrap();
+        let second = C::load(&path).map_err(|errors| panic!("{errors}\n{first}")).unwrap().effective;
+        assert_eq!(first, second);
+        first.replace(&format!("{}/", folder.path().display()), "")
+    }
+    let agent = round_trip::<NodeAgentConfig>(AGENT);
+    for line in ["    ttl: 300\n", "      - name: '*.apps'\n", "  level: 'info,strait_link=debug'\n", "lameduck: 0s\n"]
+    {
+        assert!(agent.contains(line), "{line:?} is missing in\n{agent}");
+    }
+    let gateway = round_trip::<GatewayConfig>(GATEWAY);
+    for line in ["homeZone: cluster.local\n", "  size: 32MiB\n", "deadline: 3s\n", "  filter: off\n"] {
+        assert!(gateway.contains(line), "{line:?} is missing in\n{gateway}");
+    }
+    let defaults = round_trip::<NodeAgentConfig>("node: worker-1\nupstreams: { servers: [192.0.2.53] }\n");
+    assert!(defaults.starts_with("node: worker-1\nlisten:\n  - 127.0.0.1:53\n  - '[::1]:53'\n"), "{defaults}");
+}
+
+#[test]
+fn the_keys_tell_whose_file_it_is() {
+    let kind = |text: &str, kind: Option<Kind>| {
+        check(&folder(text).path().join("config.yaml"), kind).map(|loaded| loaded.config).map_err(|e| e.to_string())
+    };
+    assert_eq!(kind(AGENT, None), Ok(Kind::NodeAgent));
+    assert_eq!(kind(GATEWAY, None), Ok(Kind::Gateway));
+    // Told to be a node-agent's, the gateway's keys are unknown.
+    assert!(kind(GATEWAY, Some(Kind::NodeAgent)).unwrap_err().contains("unknown key `cluster`"));
+    let undecided = kind("deadline: 3s\n", None).unwrap_err();
+    assert!(undecided.contains("its keys do not tell whose configuration it is"), "{undecided}");
+    let missing = check(Path::new("/no/such/file.yaml"), None).unwrap_err().to_string();
+    assert!(missing.starts_with("/no/such/file.yaml: error: cannot read the configuration file: it does not exist"));
+}
+
+/// `parse` reads no file: a configuration whose files are all missing passes it.
+#[test]
+fn parsing_touches_no_file() {
+    let path = Path::new("/no/such/folder/config.yaml");
+    assert!(NodeAgentConfig::parse(AGENT, path).is_ok());
+    assert!(GatewayConfig::parse(GATEWAY, path).is_ok());
+}
+
+/// No text makes the reader panic, and what it refuses has a place within the text.
+#[test]
+fn damaged_text_is_refused_in_its_place() {
+    let path = Path::new("config.yaml");
+    let lines = AGENT.lines().count() + 1;
+    for cut in (0..AGENT.len()).step_by(3) {
+        for text in [AGENT[..cut].to_owned(), format!("{}\u{e9}: [{}", &AGENT[..cut], &AGENT[cut..])] {
+            if let Err(errors) = NodeAgentConfig::parse(&text, path) {
+                let within = |(line, column): (usize, usize)| line <= lines && column >= 1;
+                assert!(errors.diagnostics().iter().all(|finding| finding.position().is_some_and(within)), "{errors}");
+                assert!(!errors.to_string().is_empty());
+            }
+        }
+    }
+}
+
+/// Many errors are bounded in print, and counted.
+#[test]
+fn a_flood_of_errors_is_cut() {
+    let text: String = (0..200).map(|index| format!("key{index}: 1\n")).collect();
+    let told = NodeAgentConfig::parse(&text, Path::new("config.yaml")).err().unwrap().to_string();
+    assert!(told.ends_with("\n\n... and 150 more"), "{told}");
+}
