@@ -24,3 +24,20 @@ impl CompletionArgs {
         Ok(Outcome::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::output::Format;
+
+    #[test]
+    fn every_shell_gets_a_script_that_knows_the_commands() {
+        for shell in [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh] {
+            let mut script = Vec::new();
+            CompletionArgs { shell }.run(&mut Output::new(Format::Table, &mut script)).unwrap();
+            assert!(String::from_utf8(script).unwrap().contains("outbound-only"), "{shell}");
+        }
+    }
+}

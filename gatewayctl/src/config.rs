@@ -84,3 +84,33 @@ fn text(findings: &Findings) -> String {
     });
     parts.join("\n\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(kind: Option<&str>, errors: &[&str], warnings: &[&str]) -> Findings {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let kind = kind.map(str::to_owned);
+        Findings {
+            file: "a.yaml".into(),
+            valid: kind.is_some(),
+            kind,
+            errors: owned(errors),
+            warnings: owned(warnings),
+        }
+    }
+
+    #[test]
+    fn the_verdict_comes_last_and_counts() {
+        let cases = [
+            (findings(Some("gateway"), &[], &[]), "a.yaml: fine, a configuration of gateway"),
+            (findings(Some("gateway"), &[], &["w"]), "w\n\na.yaml: fine, a configuration of gateway"),
+            (findings(None, &["e"], &[]), "e\n\na.yaml: 1 error"),
+            (findings(None, &["e", "f"], &[]), "e\n\nf\n\na.yaml: 2 errors"),
+        ];
+        for (findings, expected) in cases {
+            assert_eq!(text(&findings), expected);
+        }
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) struct QueryArgs {
     /// The name
     name: Name,
     /// The record type
-    #[arg(default_value = "A", value_name = "TYPE")]
+    #[arg(default_value = "A", value_name = "TYPE", value_parser = record_type)]
     rtype: RecordType,
     /// Whom to ask [default: agent; peer when --peer is given]
     #[arg(long, value_enum)]
@@ -106,6 +106,10 @@ async fn ask_gateway(gateway: &Gateway, question: &Message, peer: Option<PeerNam
 
 fn default_server() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 53))
+}
+
+fn record_type(text: &str) -> Result<RecordType, &'static str> {
+    text.parse().map_err(|_| "not a record type; write A, AAAA, SRV, PTR, TXT, ... or TYPE and a number, as in TYPE65")
 }
 
 /// An address, with or without a port.
