@@ -121,12 +121,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-
-    async fn until(mut met: impl FnMut() -> bool) {
-        while !met() {
-            tokio::task::yield_now().await;
-        }
-    }
+    use crate::testing::until;
 
     #[tokio::test]
     async fn equal_keys_share_one_exchange() {

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use strait_identity::Identity;
 use strait_wire::{Answer, Class, Flags, Message, Name, Question, Rcode, Rdata, Record, RecordType};
@@ -143,4 +144,16 @@ pub(crate) fn address(ask: &Ask, ttl: u32, last: u8) -> Result<Answer, SourceErr
 /// An alias from the name asked for.
 pub(crate) fn alias(ask: &Ask, ttl: u32, target: &str) -> Result<Answer, SourceError> {
     Ok(answer(ask, Rcode::NOERROR, vec![cname_record(&ask.question.name, ttl, target)], Vec::new()))
+}
+
+/// How long a test waits for what must come, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lets the other tasks run until `met`.
+pub(crate) async fn until(mut met: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !met() {
+        assert!(started.elapsed() < PATIENCE, "what was awaited did not come within {PATIENCE:?}");
+        tokio::task::yield_now().await;
+    }
 }

@@ -7,7 +7,7 @@ use strait_wire::{Ede, Rcode, RecordType};
 
 use crate::resolver::kit::{Bench, refused, table, told};
 use crate::testing::{Scripted, a_record, address, alias, answer, cname_record, soa_record};
-use crate::{Now, Source, SourceError};
+use crate::{Now, SourceError};
 
 /// `web.example.org` and all others there are aliases to `target`.
 fn aliases_to(target: &'static str) -> Arc<Scripted> {
@@ -75,16 +75,32 @@ async fn a_target_that_fails_fails_the_whole() {
 
 #[tokio::test]
 async fn an_alias_to_a_name_without_a_zone_stands_alone() {
-    let bench = Bench::new([("example.org", "static", aliases_to("www.example.net"))]);
-    let reply = bench.ask("web.example.org", "A").await;
-    assert_eq!((reply.rcode, reply.answers.len()), (Rcode::NOERROR, 1));
-    // It is not kept, since the zone may come.
-    let far: Arc<Scripted> = Scripted::new(|ask| address(ask, 60, 7));
-    let near = bench.resolver.routes().iter().map(|route| (**route).clone()).collect::<Vec<_>>();
-    let upstream =
-        crate::Route { zone: ".".parse().unwrap(), kind: "upstream", source: far as Arc<dyn Source>, cached: true };
-    bench.resolver.replace_routes(crate::RouteTable::new(near.into_iter().chain([upstream])).0);
-    assert_eq!(bench.ask("web.example.org", "A").await.answers.len(), 2);
+    for kind in ["static", "forward"] {
+        let near = match kind {
+            "static" => aliases_to("www.example.net"),
+            _ => Scripted::new(|ask| alias(ask, 300, "www.example.net")),
+        };
+        let bench = Bench::new([("example.org", kind, Arc::clone(&near))]);
+        let reply = bench.ask("web.example.org", "A").await;
+        assert_eq!((reply.rcode, reply.answers.len()), (Rcode::NOERROR, 1), "{kind}");
+        // It is not kept, since the zone may come.
+        let far = Scripted::new(|ask| address(ask, 60, 7));
+        bench.resolver.replace_routes(table([("example.org", kind, near), (".", "upstream", far)]));
+        assert_eq!(bench.ask("web.example.org", "A").await.answers.len(), 2, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_an_answer_is_not_told_as_the_whole() {
+    // web.example.org -> www.example.net -> www.cluster-b.example.com; the middle is asked for by itself later.
+    let middle = Scripted::new(|ask| alias(ask, 60, "www.cluster-b.example.com"));
+    let bench = Bench::new([
+        ("example.org", "static", aliases_to("www.example.net")),
+        (".", "upstream", middle),
+        ("cluster-b.example.com", "peer", Scripted::new(|ask| address(ask, 60, 7))),
+    ]);
+    assert_eq!(bench.ask("web.example.org", "A").await.answers.len(), 3);
+    assert_eq!(bench.ask("www.example.net", "A").await.answers.len(), 2);
 }
 
 #[tokio::test]
@@ -117,7 +133,9 @@ async fn at_most_eleven_aliases_are_followed() {
     assert_eq!((reply.rcode, reply.answers.len()), (Rcode::NOERROR, 12));
     let source = chain_to(12);
     let bench = Bench::new([(".", "upstream", Arc::clone(&source))]);
-    assert_eq!(refused(&bench.ask("n0.example.com", "A").await), (Rcode::SERVFAIL, Ede::INVALID_DATA));
+    let reply = bench.ask("n0.example.com", "A").await;
+    assert_eq!(refused(&reply), (Rcode::SERVFAIL, Ede::INVALID_DATA));
+    assert_eq!(told(&reply)[0].1, "more than 11 aliases from n0.example.com.");
     assert_eq!(source.calls(), 12);
 }
 

@@ -126,13 +126,6 @@ pub(crate) fn query_with_path(text: &str, rtype: &str, path: &str) -> Vec<u8> {
     message.to_wire().unwrap()
 }
 
-/// Lets the other tasks run until `met`; the tests' runtime has one thread, so this ends or shows a hang.
-pub(crate) async fn until(mut met: impl FnMut() -> bool) {
-    while !met() {
-        tokio::task::yield_now().await;
-    }
-}
-
 pub(crate) fn refused(message: &Message) -> (Rcode, u16) {
     (message.rcode, told(message)[0].0)
 }

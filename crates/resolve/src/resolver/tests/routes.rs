@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::Now;
-use crate::resolver::kit::{Bench, table, until};
-use crate::testing::{Scripted, address, alias, name};
+use crate::resolver::kit::{Bench, table};
+use crate::testing::{Scripted, address, alias, name, until};
 
 #[tokio::test]
 async fn answers_of_a_source_that_is_gone_are_told_no_more() {

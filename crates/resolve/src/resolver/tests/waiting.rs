@@ -10,8 +10,8 @@ use strait_wire::{Ede, Rcode};
 use tokio::sync::Semaphore;
 
 use crate::flight::{MAX_EXCHANGES, MAX_WAITING_PER_ZONE};
-use crate::resolver::kit::{Bench, local, refused, told, until};
-use crate::testing::{Scripted, address, query};
+use crate::resolver::kit::{Bench, local, query_with_path, refused, told};
+use crate::testing::{Scripted, address, query, until};
 use crate::{Now, Respond};
 
 #[tokio::test]
@@ -34,6 +34,24 @@ async fn a_thousand_clients_at_once_cost_one_exchange() {
     }
     assert_eq!((source.calls(), bench.in_flight()), (1, 0));
     bench.counts(&[("strait_single_flight_shared_total", 999)]);
+}
+
+#[tokio::test]
+async fn questions_that_passed_other_clusters_are_other_questions() {
+    let gate = Arc::new(Semaphore::new(0));
+    let source = Scripted::gated(&gate, |ask| address(ask, 60, 7));
+    let bench = Arc::new(Bench::new([("cluster-a.example.com", "home", Arc::clone(&source))]));
+    let passed = query_with_path("web.cluster-a.example.com", "A", "cluster-c.example.com");
+    let clients = [query("web.cluster-a.example.com", "A"), passed].map(|packet| {
+        let bench = Arc::clone(&bench);
+        tokio::spawn(async move { bench.send(&packet).await })
+    });
+    // A source may answer by the path; the one must not get what is said to the other.
+    until(|| source.calls() == 2).await;
+    gate.add_permits(2);
+    for client in clients {
+        assert_eq!(client.await.unwrap().unwrap().rcode, Rcode::NOERROR);
+    }
 }
 
 #[tokio::test]
