@@ -22,4 +22,4 @@ pub use metrics::{encode, registry};
 pub use query_log::{QueryLogError, open_query_log};
 pub use readiness::{Gate, Readiness};
 pub use run::{DRAIN_LIMIT, Process, run};
-pub use shutdown::{Reload, Shutdown};
+pub use shutdown::Shutdown;
