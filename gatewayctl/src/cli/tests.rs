@@ -73,8 +73,8 @@ fn each_argument_error_says_what_to_write() {
             "error: invalid value 'x' for '--kind <PROGRAM>'\n  [possible values: gateway, node-agent]",
         ),
         (
-            vec!["completion", "tcsh"],
-            "error: invalid value 'tcsh' for '<SHELL>'\n  [possible values: bash, elvish, fish, powershell, zsh]",
+            vec!["completion", "cmd"],
+            "error: invalid value 'cmd' for '<SHELL>'\n  [possible values: bash, elvish, fish, powershell, zsh]",
         ),
         (vec!["peers"], "error: unrecognized subcommand 'peers'\n\n  tip: a similar subcommand exists: 'peer'"),
     ];
