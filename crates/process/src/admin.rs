@@ -3,6 +3,7 @@
 //! It has a thread and a runtime of its own: encoding metrics for a slow or greedy scraper takes
 //! nothing from the threads that answer questions. Connections and their time are bounded.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -15,12 +16,13 @@ use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use prometheus::Registry;
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{Readiness, encode};
 
-/// Connections served at a time; a scraper and a few probes need less.
+/// Connections served at a time, over which the oldest is closed; a scraper and a few probes need less.
 const MAX_CONNECTIONS: usize = 64;
 /// A connection is closed after this long, whatever it does.
 const CONNECTION_TIME: Duration = Duration::from_secs(30);
@@ -89,26 +91,29 @@ fn hint(error: &io::Error) -> &'static str {
 
 async fn serve(listener: TcpListener, router: Router) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let places = std::sync::Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut open: VecDeque<AbortOnDropHandle<()>> = VecDeque::with_capacity(MAX_CONNECTIONS);
     loop {
-        // At the bound the rest waits in the system's queue.
-        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, for example: let others finish.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIME)
-                .serve_connection(TokioIo::new(stream), service);
-            // How a client's connection ends is the client's business.
-            let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
-            drop(place);
-        });
+        open.retain(|connection| !connection.is_finished());
+        if open.len() == MAX_CONNECTIONS {
+            // Whoever holds a connection longest is not the probe that asks now.
+            open.pop_front();
+        }
+        open.push_back(AbortOnDropHandle::new(tokio::spawn(converse(stream, router.clone()))));
     }
+}
+
+async fn converse(stream: TcpStream, router: Router) {
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // How a client's connection ends is the client's business.
+    let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
 }
 
 async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {

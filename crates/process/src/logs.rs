@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal};
 use strait_config::{Format, LogSettings};
 use tracing_subscriber::EnvFilter;
 
-/// Libraries that say more than an operator wants; a directive in `level` that names one wins.
+/// Libraries that say more than an operator wants, unless `level` asks for less anyway; a directive in `level`
+/// that names one wins.
 const QUIET: [&str; 8] = [
     "hickory_proto=warn",
     "hickory_resolver=warn",
@@ -33,7 +34,8 @@ pub fn init_logs(settings: &LogSettings) -> Result<(), LogError> {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    let directives = QUIET.join(",") + "," + level;
+    let less = level.split(',').any(|directive| ["error", "off"].contains(&directive.trim()));
+    let directives = if less { level.to_owned() } else { QUIET.join(",") + "," + level };
     EnvFilter::try_new(directives).map_err(|error| LogError(format!("{level:?}: {error}")))
 }
 
@@ -48,6 +50,14 @@ mod tests {
         let shown = filter("info,h2=debug").unwrap().to_string();
         assert!(shown.contains("h2=debug") && !shown.contains("h2=warn"), "{shown}");
         assert!(shown.contains("rustls=warn"), "{shown}");
+    }
+
+    #[test]
+    fn nobody_says_more_than_asked_for() {
+        for level in ["error", "off", "error,strait_link=debug"] {
+            let shown = filter(level).unwrap().to_string();
+            assert!(!shown.contains("h2=warn"), "{level}: {shown}");
+        }
     }
 
     #[test]

@@ -26,9 +26,9 @@ impl Readiness {
         Gate { name, readiness: self.clone() }
     }
 
-    /// Whether every condition holds.
+    /// Whether every condition holds; before the first is known, no.
     pub fn is_ready(&self) -> bool {
-        self.lock().values().all(Option::is_none)
+        all_hold(&self.lock())
     }
 
     /// Every condition, for people and programs: `{"ready": false, "conditions": {"peers": "not yet", "listening": "ready"}}`.
@@ -37,7 +37,7 @@ impl Readiness {
         let shown = |why: &Option<String>| Value::from(why.clone().unwrap_or_else(|| "ready".to_owned()));
         let map: serde_json::Map<_, _> =
             conditions.iter().map(|(name, why)| ((*name).to_owned(), shown(why))).collect();
-        json!({ "ready": conditions.values().all(Option::is_none), "conditions": map })
+        json!({ "ready": all_hold(&conditions), "conditions": map })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Option<String>>> {
@@ -52,6 +52,10 @@ impl Readiness {
             (_, Some(why)) => tracing::info!(condition = name, why, "not ready"),
         }
     }
+}
+
+fn all_hold(conditions: &BTreeMap<&'static str, Option<String>>) -> bool {
+    !conditions.is_empty() && conditions.values().all(Option::is_none)
 }
 
 impl Gate {
@@ -73,6 +77,7 @@ mod tests {
     #[test]
     fn every_condition_must_hold() {
         let readiness = Readiness::default();
+        assert!(!readiness.is_ready(), "nothing is known yet");
         let (listening, peers) = (readiness.gate("listening"), readiness.gate("peers"));
         assert!(!readiness.is_ready(), "a new condition does not hold yet");
         listening.ready();

@@ -16,10 +16,17 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Follows SIGTERM and SIGINT. The first begins the way down; a second ends the process at once.
+    /// Follows SIGTERM and SIGINT. The first begins the way down; a second ends the process at once. SIGHUP, which
+    /// would end a process by default, does nothing but say so.
     pub(crate) fn install(readiness: &Readiness, lameduck: Duration) -> io::Result<Self> {
         let shutdown = Self::default();
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut hang_up = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hang_up.recv().await.is_some() {
+                tracing::warn!("SIGHUP: the configuration is read at start only; restart to change it");
+            }
+        });
         let (way_down, readiness) = (shutdown.clone(), readiness.clone());
         tokio::spawn(async move {
             either(&mut terminate, &mut interrupt).await;
