@@ -12,6 +12,7 @@ mod grpc;
 mod link;
 mod links;
 mod metrics;
+mod outstanding;
 mod peer;
 mod question;
 mod status;

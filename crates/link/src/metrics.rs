@@ -38,8 +38,14 @@ impl LinkMetrics {
     /// Registers the families.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            upstream: Family::new(registry, "strait_upstream", ["zone", "upstream"], "an upstream")?,
-            peer: Family::new(registry, "strait_peer_endpoint", ["peer", "endpoint"], "a peer's endpoint")?,
+            upstream: Family::new(registry, "strait_upstream", "strait_upstream", ["zone", "upstream"], "an upstream")?,
+            peer: Family::new(
+                registry,
+                "strait_peer",
+                "strait_peer_endpoint",
+                ["peer", "endpoint"],
+                "a peer's endpoint",
+            )?,
             ignored: counters(
                 registry,
                 "strait_upstream_ignored_replies_total",
@@ -128,6 +134,8 @@ pub(crate) struct GroupMetrics {
     key: GroupKey,
     /// Questions refused for want of room.
     pub(crate) overloaded: IntCounter,
+    /// Questions not answered yet.
+    pub(crate) outstanding: IntGauge,
     /// Questions asked of a second endpoint because the first was late; peers only.
     hedges: Option<IntCounter>,
 }
@@ -136,6 +144,7 @@ impl GroupMetrics {
     fn new(families: &Arc<LinkMetrics>, key: GroupKey) -> Self {
         Self {
             overloaded: families.overloaded.with_label_values(&[key.0.as_str(), &key.1]),
+            outstanding: families.family(key.0).outstanding.with_label_values(&[&key.1]),
             hedges: (key.0 == Kind::Peer).then(|| families.hedges.with_label_values(&[&key.1])),
             families: Arc::clone(families),
             key,
@@ -155,6 +164,7 @@ impl Drop for GroupMetrics {
         let (kind, group) = &self.key;
         release(&self.families.groups, &self.key, || {
             let _ = self.families.overloaded.remove_label_values(&[kind.as_str(), group]);
+            let _ = self.families.family(*kind).outstanding.remove_label_values(&[group]);
             if *kind == Kind::Peer {
                 let _ = self.families.hedges.remove_label_values(&[group]);
             }

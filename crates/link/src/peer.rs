@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use strait_identity::{Alpn, Credentials, PeerExpectation, Role, TrustBundle, TrustDomain, TrustStore};
 use strait_resolve::{Ask, BoxFuture, Source, SourceError};
 use strait_wire::{Answer, Name};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::budget::RetryBudget;
@@ -21,6 +21,7 @@ use self::race::Race;
 use self::supervisor::Supervisor;
 use crate::link::Link;
 use crate::metrics::{GroupMetrics, Kind};
+use crate::outstanding::Outstanding;
 use crate::question::{Padding, encode};
 use crate::{EndpointStatus, EndpointUrl, LinkMetrics, PeerStatus, Scheme, State};
 
@@ -69,7 +70,7 @@ pub struct PeerSettings {
 /// Links to a peer's gateways. Works from [`Peer::start`] on until dropped.
 pub struct Peer {
     shared: Arc<Shared>,
-    outstanding: Semaphore,
+    outstanding: Outstanding,
     _stop: DropGuard,
 }
 
@@ -107,16 +108,17 @@ impl Peer {
             tokio::spawn(stop.clone().run_until_cancelled_owned(supervisor.run()));
             endpoints.push(endpoint);
         }
+        let group = metrics.group(Kind::Peer, &settings.name);
         let shared = Shared {
             endpoints,
             changes,
             budget: RetryBudget::new(Instant::now()),
-            metrics: metrics.group(Kind::Peer, &settings.name),
+            metrics: Arc::clone(&group),
             settings: Arc::clone(&settings),
         };
         Arc::new(Self {
             shared: Arc::new(shared),
-            outstanding: Semaphore::new(settings.max_outstanding.min(Semaphore::MAX_PERMITS)),
+            outstanding: Outstanding::new(settings.max_outstanding, group),
             _stop: stop.drop_guard(),
         })
     }
@@ -133,8 +135,7 @@ impl Peer {
         let Some(path) = ask.path.passing(own) else {
             return Err(SourceError::Loop(format!("the question has passed too many clusters: {} > {own}", ask.path)));
         };
-        let Ok(_permit) = self.outstanding.try_acquire() else {
-            self.shared.metrics.overloaded.inc();
+        let Some(_room) = self.outstanding.take() else {
             let (max, name) = (settings.max_outstanding, &settings.name);
             return Err(SourceError::Overloaded(format!("{max} questions to peer {name} are outstanding already")));
         };

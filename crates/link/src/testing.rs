@@ -130,6 +130,9 @@ pub(crate) async fn udp_and_tcp() -> (UdpSocket, TcpListener) {
     }
 }
 
+/// As the pause before an answer: cut the connection instead.
+pub(crate) const CUT: Duration = Duration::MAX;
+
 /// A TCP server that answers each question with what `script` makes of it, after the pause it names.
 pub(crate) fn serve_tcp<S>(listener: TcpListener, script: S) -> tokio::task::JoinHandle<()>
 where
@@ -168,9 +171,10 @@ where
             }
             if let Some((pause, reply)) = script(&query) {
                 let send = send.clone();
-                match pause.is_zero() {
-                    true => drop(send.send(reply)),
-                    false => drop(tokio::spawn(async move {
+                match pause {
+                    CUT => break,
+                    Duration::ZERO => drop(send.send(reply)),
+                    pause => drop(tokio::spawn(async move {
                         tokio::time::sleep(pause).await;
                         let _ = send.send(reply);
                     })),

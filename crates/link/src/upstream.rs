@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use strait_resolve::{Ask, BoxFuture, Source, SourceError};
 use strait_wire::{Answer, ClusterPath, Name, Rcode};
-use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::list::{ResolvConf, ServerList};
 use self::server::{Server, TryError};
 use crate::backoff::jitter;
-use crate::metrics::{GroupMetrics, Kind, Reason};
+use crate::metrics::{Kind, Reason};
+use crate::outstanding::Outstanding;
 use crate::{LinkMetrics, question};
 
 pub use address::{UpstreamServer, UpstreamServerError};
@@ -67,8 +67,7 @@ pub struct UpstreamSettings {
 pub struct UpstreamGroup {
     settings: Arc<UpstreamSettings>,
     list: Arc<ServerList>,
-    outstanding: Semaphore,
-    metrics: Arc<GroupMetrics>,
+    outstanding: Outstanding,
     _stop: DropGuard,
 }
 
@@ -96,17 +95,15 @@ impl UpstreamGroup {
         let prober = probe_the_dead(Arc::clone(&list), settings.zone.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(prober));
         Ok(Arc::new(Self {
-            outstanding: Semaphore::new(settings.max_outstanding.min(Semaphore::MAX_PERMITS)),
+            outstanding: Outstanding::new(settings.max_outstanding, group),
             settings,
             list,
-            metrics: group,
             _stop: stop.drop_guard(),
         }))
     }
 
     async fn exchange(&self, ask: &Ask) -> Result<Answer, SourceError> {
-        let Ok(_permit) = self.outstanding.try_acquire() else {
-            self.metrics.overloaded.inc();
+        let Some(_room) = self.outstanding.take() else {
             let max = self.settings.max_outstanding;
             return Err(SourceError::Overloaded(format!("{max} questions to upstreams are outstanding already")));
         };

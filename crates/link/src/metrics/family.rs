@@ -98,11 +98,14 @@ pub(super) struct Family {
     pub(super) state: IntGaugeVec,
     pub(super) dropped: IntCounterVec,
     pub(super) unmatched: IntCounterVec,
+    /// By group only.
+    pub(super) outstanding: IntGaugeVec,
 }
 
 impl Family {
     pub(super) fn new(
         registry: &Registry,
+        group: &str,
         prefix: &str,
         labels: [&str; 2],
         whom: &str,
@@ -136,7 +139,12 @@ impl Family {
                 &format!("Answers of {whom} on a stream that nobody waited for."),
                 &labels,
             )?,
+            outstanding: IntGaugeVec::new(
+                Opts::new(format!("{group}_outstanding"), format!("Questions to {whom} not answered yet.")),
+                &labels[..1],
+            )?,
         };
+        registry.register(Box::new(family.outstanding.clone()))?;
         registry.register(Box::new(family.duration.clone()))?;
         registry.register(Box::new(family.up.clone()))?;
         registry.register(Box::new(family.state.clone()))?;

@@ -10,7 +10,7 @@ use super::*;
 use crate::testing::cluster::{
     Cluster, Gateway, Script, gateway_answer, gateway_script, is_probe, stream_service, unary_service,
 };
-use crate::testing::{a_record, address_in, ask, eventually, failure, wire};
+use crate::testing::{CUT, a_record, address_in, ask, eventually, failure, wire};
 
 const SUFFIX: &str = "cluster-b.example.com";
 const NAME: &str = "web.shop.svc.cluster-b.example.com";
@@ -330,21 +330,37 @@ async fn a_late_question_is_asked_of_another_endpoint() {
     settings.try_budget = Duration::from_millis(20);
     let (peer, registry) = pair.start(settings);
     wait_for(&peer, State::Up).await;
-    // Several at once, so that some go to the late one first.
-    let rounds = || async {
-        let asking: Vec<_> = (0..6)
-            .map(|_| {
-                let peer = Arc::clone(&peer);
-                tokio::spawn(async move { peer.answer(&ask(NAME)).await })
-            })
-            .collect();
-        for task in asking {
-            assert_eq!(address_in(&task.await.unwrap().unwrap()), TWO);
-        }
-        count(&registry, "strait_peer_hedges_total") > 0
-    };
-    eventually("a question went to the late endpoint first", rounds).await;
+    // The late one looks the cheaper by far, and is asked first, until those it failed have made it degraded.
+    peer.shared.endpoints[1].late(Duration::from_secs(100), "looks slow");
+    for _ in 0..5 {
+        assert_eq!(peer.status().endpoints[0].state, State::Up);
+        assert_eq!(address_in(&peer.answer(&ask(NAME)).await.unwrap()), TWO);
+    }
+    assert_eq!(peer.status().endpoints[0].state, State::Degraded);
+    assert_eq!(count(&registry, "strait_peer_hedges_total"), 5);
     assert_eq!(peer.status().endpoints[0].last_error.clone().unwrap().0, "answered later than another endpoint");
+}
+
+/// A question that kills every connection does not go round for ever.
+#[tokio::test]
+async fn a_question_is_tried_four_times_at_most() {
+    let pair = Pair::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let script = script_with(move |query| {
+        (!is_probe(query)).then(|| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            (CUT, Vec::new())
+        })
+    });
+    let gateway = pair.dot(LOCAL, script).await;
+    let mut settings = pair.settings(&[tls(gateway.address)]);
+    settings.deadline = Duration::from_secs(20);
+    let (peer, _) = pair.start(settings);
+    wait_for(&peer, State::Up).await;
+    let error = peer.answer(&ask(NAME)).await.unwrap_err();
+    assert!(matches!(error, SourceError::Unreachable(_)), "{error}");
+    assert_eq!(asked.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test]
@@ -439,11 +455,12 @@ async fn outstanding_questions_are_bounded() {
         let peer = Arc::clone(&peer);
         async move { peer.answer(&ask(NAME)).await }
     });
-    eventually("one is outstanding", || async { peer.outstanding.available_permits() == 0 }).await;
+    eventually("one is outstanding", || async { peer.outstanding.in_use() == 1 }).await;
     let error = peer.answer(&ask(NAME)).await.unwrap_err();
     assert_eq!(error.to_string(), "1 questions to peer cluster-b are outstanding already");
     assert_eq!(count(&registry, "strait_link_overloaded_total"), 1);
     waiting.abort();
+    eventually("its room is free again", || async { peer.outstanding.in_use() == 0 }).await;
 }
 
 #[tokio::test]

@@ -171,6 +171,45 @@ async fn rfc7766_6_2_4_a_closed_connection_is_made_again() {
     assert_eq!(count(&registry, "strait_link_reconnects_total", &[]), 4);
 }
 
+/// A connection that died without saying so does not swallow question after question.
+#[tokio::test]
+async fn a_silent_connection_is_made_again() {
+    let (udp, tcp) = udp_and_tcp().await;
+    let address = serve_udp(udp, |query, _| vec![(NOW, truncated(query))]);
+    tokio::spawn(async move {
+        let _silent = tcp.accept().await.unwrap();
+        serve_tcp(tcp, |query| Some((NOW, wire(&answer(query, GOOD))))).await
+    });
+    let mut settings = settings(&[address]);
+    settings.try_budget = Duration::from_millis(200);
+    let (group, _) = start(settings);
+    assert_eq!(address_in(&group.answer(&ask("big.example.com")).await.unwrap()), GOOD);
+}
+
+/// TC has no meaning on a stream; such an answer is not whole, and not taken.
+#[tokio::test]
+async fn a_truncated_answer_over_tcp_is_no_answer() {
+    let (udp, tcp) = udp_and_tcp().await;
+    let address = serve_udp(udp, |query, _| vec![(NOW, truncated(query))]);
+    serve_tcp(tcp, |query| Some((NOW, truncated(query))));
+    let (group, _) = start(settings(&[address]));
+    let error = group.answer(&ask("big.example.com")).await.unwrap_err();
+    assert!(matches!(error, SourceError::BadAnswer(_)));
+    assert_eq!(error.to_string(), format!("no upstream answered: {address} truncated although not over UDP"));
+}
+
+/// A question whose own time ran out says nothing about the server.
+#[tokio::test]
+async fn a_try_cut_short_is_not_held_against_the_server() {
+    let mut settings = settings(&[silent().await]);
+    settings.deadline = Duration::from_millis(20);
+    let (group, _) = start(settings);
+    for _ in 0..=FALL_SEEN {
+        assert!(group.answer(&ask("www.example.com")).await.is_err());
+    }
+    assert!(!group.list.current()[0].is_dead());
+}
+
 /// RFC 5452 9.2: ports and ids cannot be guessed from those before; neither can the case.
 #[tokio::test]
 async fn rfc5452_9_2_ports_and_ids_are_random() {
@@ -328,12 +367,12 @@ async fn outstanding_questions_are_bounded() {
             tokio::spawn(async move { group.answer(&ask("www.example.com")).await })
         })
         .collect();
-    eventually("both are outstanding", || async { group.outstanding.available_permits() == 0 }).await;
+    eventually("both are outstanding", || async { group.outstanding.in_use() == 2 }).await;
     let error = group.answer(&ask("www.example.com")).await.unwrap_err();
     assert!(matches!(&error, SourceError::Overloaded(text) if text.starts_with("2 questions")), "{error}");
     assert_eq!(count(&registry, "strait_link_overloaded_total", &["."]), 1);
     waiting.into_iter().for_each(|task| task.abort());
-    eventually("their room is free again", || async { group.outstanding.available_permits() == 2 }).await;
+    eventually("their room is free again", || async { group.outstanding.in_use() == 0 }).await;
 }
 
 /// MaginotDNS: a forward zone's server fills that zone only.
