@@ -190,6 +190,7 @@ async fn wait_for_links(programs: &Programs, directions: &[Direction<'_>]) -> an
         wait_for(&what, || is_up(asker, asked)).await?;
     }
     say(format_args!("\nLinks: up after {} ms", started.elapsed().as_millis()))?;
+    say("  (A refusal shown below is from before the second command: a gateway believes nobody it was not told of.)")?;
     for (asker, ..) in directions {
         programs.gatewayctl_shown(&asker.gatewayctl(&["peer", "list"])).await?;
     }
@@ -233,14 +234,24 @@ async fn ask_across(directions: &[Direction<'_>]) -> anyhow::Result<()> {
 fn print_what_to_try(programs: &Programs, directions: &[Direction<'_>]) -> anyhow::Result<()> {
     say("\nTry, in another terminal:")?;
     for (asker, asked, _) in directions {
-        for question in asked.questions().iter().take(2) {
+        let questions = asked.questions();
+        for question in questions.iter().take(2) {
             say(format_args!("  {}", question.dig(asker.agent())))?;
         }
-        for words in [&["peer", "list"][..], &["peer", "show", asked.name]] {
+        let web = questions.first().map_or("", |question| &question.name);
+        for words in [
+            &["peer", "list"][..],
+            &["peer", "show", asked.name],
+            &["query", web, "A", "--via", "peer", "--peer", asked.name],
+        ] {
             say(format_args!("  {}", programs.line(&asker.gatewayctl(words))))?;
         }
-        say(format_args!("  curl -s http://127.0.0.1:{}/metrics  # its node-agent", asker.ports.agent_admin))?;
-        say(format_args!("  curl -s http://127.0.0.1:{}/metrics  # its gateway", asker.ports.gateway_admin))?;
+        for (port, program) in [(asker.ports.agent_admin, "node-agent"), (asker.ports.gateway_admin, "gateway")] {
+            say(format_args!(
+                "  curl -s http://127.0.0.1:{port}/metrics | grep ^strait_  # {program} of {}",
+                asker.name
+            ))?;
+        }
     }
     say("\nCtrl-C ends it and removes everything.")
 }

@@ -87,8 +87,10 @@ impl Cluster {
         ]
     }
 
-    /// Writes the files of both programs; paths in them are relative to the cluster's folder.
+    /// Writes the files of both programs, and makes the folder they name; paths in them are relative to the cluster's.
     pub(super) fn write_configurations(&self) -> anyhow::Result<()> {
+        let state = self.folder.join("state");
+        std::fs::create_dir_all(&state).with_context(|| format!("{}: cannot be made", state.display()))?;
         for (file, text) in [
             (self.gateway_configuration(), self.gateway_text()),
             (self.node_agent_configuration(), self.node_agent_text()),
@@ -108,7 +110,7 @@ suffix: {suffix}
 listen: [\"tls://127.0.0.1:{tls}\", \"grpc://127.0.0.1:{grpc}\"]
 admin: 127.0.0.1:{gateway_admin}
 socket: gateway.sock
-state: peers.json
+state: state/peers.json
 identity:
   certificate: pki/gateway/tls.crt
   key: pki/gateway/tls.key
