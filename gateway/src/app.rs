@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use strait_config::GatewayConfig;
 use strait_federation::{
     AdminService, AdminSettings, AdminSocket, AgentBook, DistributionService, Federation, FileStore, InboundBook,
@@ -85,5 +84,6 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
         addresses = ?listeners.addresses(), socket = %config.socket.display(), "answering peers");
     listening.ready();
     listeners.serve(resolver, settings, serve_metrics, stop).await;
-    admin.await.context("admin service")
+    admin.await?;
+    Ok(())
 }

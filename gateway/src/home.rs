@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use strait_config::{Backend, GatewayConfig};
 use strait_link::{LinkMetrics, UpstreamGroup};
 use strait_resolve::zone::{Zone, ZoneBuilder};
@@ -45,7 +44,7 @@ impl Home {
     pub(crate) fn routes(&self) -> anyhow::Result<RouteTable> {
         let mut routes = Vec::new();
         for (zone, source) in &self.sources {
-            let outside = self.mapping.name_outward(zone).with_context(|| format!("zone {zone}"))?;
+            let outside = self.mapping.name_outward(zone)?;
             let source = Arc::new(MappedSource::new(self.mapping.clone(), Arc::clone(source)));
             routes.push(Route { zone: outside, kind: "home", source, cached: true });
         }

@@ -86,7 +86,7 @@ where
         let stop = shutdown.stop().clone();
         let work = app(loaded.config, Process { registry, readiness, shutdown });
         tokio::select! {
-            outcome = work => outcome.map_err(|error| format!("{error:#}")),
+            outcome = work => outcome.map_err(|error| error.to_string()),
             () = overdue(stop) => {
                 tracing::warn!(limit = ?DRAIN_LIMIT, "what was in work did not finish in time and is dropped");
                 Ok(())
