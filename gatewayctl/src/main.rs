@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
         // Whoever read our output has had enough of it.
         Failure::Failed(error) if output::is_broken_pipe(&error) => {}
         Failure::Failed(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {}", output::with_causes(&error));
         }
     }
     cli::Outcome::Failed.into()

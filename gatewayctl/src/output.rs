@@ -51,6 +51,15 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// An error with its causes in one line; a cause that is part of what stands there already is not repeated.
+pub(crate) fn with_causes(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .map(ToString::to_string)
+        .fold(error.to_string(), |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
+}
+
 /// A table without lines: columns two spaces apart, nothing at line ends.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
@@ -105,6 +114,14 @@ mod tests {
     #[test]
     fn foreign_text_cannot_drive_a_terminal() {
         assert_eq!(printable("up\u{1b}[2Jdown\r\n\u{202e}x\u{7}é"), "up\\u{1b}[2Jdown\\r\\n\\u{202e}x\\u{7}é");
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let embeds = format!("ca.crt: cannot be read: {gone}; copy it again");
+        let error = anyhow::Error::new(gone).context(embeds.clone()).context("peer b");
+        assert_eq!(with_causes(&error), format!("peer b: {embeds}"));
     }
 
     #[test]

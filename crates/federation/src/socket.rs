@@ -17,6 +17,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tracing::{info, warn};
 
 use crate::admin::AdminService;
+use crate::store::{folder_of, make_folder};
 
 /// The longest path of a Unix socket, in octets, without the final zero (unix(7)).
 const MAX_PATH: usize = 107;
@@ -34,7 +35,7 @@ pub enum SocketError {
     #[error("the path {} is too long for a Unix socket: at most {} octets, with room for a temporary name; use a shorter `socket`", .0.display(), MAX_PATH)]
     TooLong(PathBuf),
     /// The system says no.
-    #[error("cannot make the admin socket {}: {source}; its folder must exist and be writable for this user", .path.display())]
+    #[error("cannot make the admin socket {}: {source}; its folder must be one that this user can write to, or can make", .path.display())]
     System {
         /// The socket.
         path: PathBuf,
@@ -119,8 +120,8 @@ struct PrivateFolder(PathBuf);
 
 impl PrivateFolder {
     fn create(socket: &Path) -> io::Result<Self> {
-        let parent = socket.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = Self(parent.join(format!(".strait-{}", std::process::id())));
+        make_folder(socket)?;
+        let folder = Self(folder_of(socket).join(format!(".strait-{}", std::process::id())));
         // In a container every gateway has the same process id: clear what a killed one has left.
         folder.clear();
         DirBuilder::new().mode(0o700).create(&folder.0)?;

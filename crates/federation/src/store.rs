@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use document::DocumentError;
+pub(crate) use durable::{folder_of, make_folder};
 
 use crate::peers::PeerSet;
 
@@ -26,7 +27,7 @@ pub trait StateStore: Send {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder or the lock file cannot be used.
-    #[error("cannot use {}: {source}; the folder must exist and be writable for this user", .path.display())]
+    #[error("cannot use {}: {source}; its folder must be one that this user can write to, or can make", .path.display())]
     Folder {
         /// The file meant.
         path: PathBuf,
@@ -77,10 +78,12 @@ pub struct FileStore {
 
 impl FileStore {
     /// Takes hold of the file: locks it against other processes, and clears away what an
-    /// interrupted write has left. The file itself need not exist yet; its folder must.
+    /// interrupted write has left. The file need not exist yet; nor need its folder, but the
+    /// folder's own must, so that a mistyped path is an error.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         let failed = |source| StoreError::Folder { path: path.clone(), source };
+        make_folder(&path).map_err(failed)?;
         let lock = durable::private_file().truncate(false).open(beside(&path, ".lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}

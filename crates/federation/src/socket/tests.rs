@@ -89,9 +89,10 @@ async fn a_place_that_cannot_be_a_socket_is_an_error() {
     assert_eq!(error, format!("{} {expected}", file.display()));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
 
-    let missing = folder.path().join("missing/gateway.sock");
+    let missing = folder.path().join("missing/too/gateway.sock");
     let error = AdminSocket::bind(&missing).await.unwrap_err().to_string();
-    let expected = "No such file or directory (os error 2); its folder must exist and be writable for this user";
+    let expected =
+        "No such file or directory (os error 2); its folder must be one that this user can write to, or can make";
     assert_eq!(error, format!("cannot make the admin socket {}: {expected}", missing.display()));
 
     let long = folder.path().join("x".repeat(120));

@@ -186,10 +186,19 @@ fn two_gateways_cannot_share_a_file() {
 #[test]
 fn a_folder_that_cannot_be_used_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = folder.path().join("missing/peers.json");
+    let missing = folder.path().join("missing/too/peers.json");
     let error = FileStore::open(&missing).unwrap_err().to_string();
-    let expected = "No such file or directory (os error 2); the folder must exist and be writable for this user";
+    let expected =
+        "No such file or directory (os error 2); its folder must be one that this user can write to, or can make";
     assert_eq!(error, format!("cannot use {}: {expected}", missing.display()));
+}
+
+#[test]
+fn a_missing_folder_is_made_for_its_owner_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    FileStore::open(state.join("peers.json")).unwrap();
+    assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
