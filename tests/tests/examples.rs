@@ -27,23 +27,32 @@ impl Example {
     /// Runs the blocks of the README that are marked so.
     fn run(&mut self) {
         for line in marked_lines(&self.folder.read("README.md"), "<!-- run -->") {
-            let Some(line) = line.strip_prefix("target/debug/") else {
-                assert_eq!(line, "cargo build --workspace", "{}: the test cannot run this line", self.name);
-                continue;
-            };
-            self.run_line(line.trim_end_matches('&').trim_end());
+            let words: Vec<String> =
+                line.trim_end_matches('&').split_whitespace().map(|word| self.here(word)).collect();
+            let (program, arguments) = words.split_first().unwrap();
+            match program.strip_prefix("target/debug/") {
+                Some(program) => self.run_program(program, arguments),
+                None if program == "mkdir" => drop(run(Command::new(program).args(arguments))),
+                // The kit has built them.
+                None => assert_eq!(line, "cargo build --workspace", "{}: the test cannot run this line", self.name),
+            }
         }
     }
 
+    /// A path in the repository as a path in the copy.
+    fn here(&self, word: &str) -> String {
+        let here = self.folder.path("");
+        word.replace(
+            &format!("examples/{}/", self.name),
+            &format!("{}/", here.display().to_string().trim_end_matches('/')),
+        )
+    }
+
     /// A daemon is started and waited for, `gatewayctl` is run to its end.
-    fn run_line(&mut self, line: &str) {
-        let in_repository = format!("examples/{}/", self.name);
-        let here = format!("{}/", self.folder.path("").display().to_string().trim_end_matches('/'));
-        let words: Vec<String> = line.split_whitespace().map(|word| word.replace(&in_repository, &here)).collect();
-        let (program, arguments) = words.split_first().unwrap();
+    fn run_program(&mut self, program: &str, arguments: &[String]) {
         if program == "gatewayctl" {
             let output = run(Command::new(binary(program)).args(arguments));
-            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
             return;
         }
         let config = Path::new(arguments.last().unwrap());
