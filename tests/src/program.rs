@@ -222,7 +222,7 @@ pub fn run(command: &mut Command) -> Output {
 /// Sends a signal to a process, or with `-` before the number to its group.
 pub fn send_signal(signal: &str, to: &str) {
     // The shell's own `kill`: always there, and no unsafe code.
-    let status = Command::new("sh").args(["-c", &format!("kill -{signal} -- {to}")]).stderr(Stdio::null()).status();
+    let status = Command::new("sh").args(["-c", &format!("kill -s {signal} -- {to}")]).stderr(Stdio::null()).status();
     assert!(status.is_ok(), "there is no shell");
 }
 
