@@ -221,7 +221,7 @@ impl Cluster {
             let socket = gateway.seat.socket.to_string_lossy().into_owned();
             gatewayctl(&[&["--socket", &socket], arguments].concat())
         };
-        self.gateways.iter().map(run).last().expect("a cluster has a gateway")
+        self.gateways.iter().map(run).reduce(|_, last| last).expect("a cluster has a gateway")
     }
 
     /// [`Cluster::ctl`] that must succeed; what it printed.
