@@ -87,10 +87,8 @@ impl Cluster {
         ]
     }
 
-    /// Writes the files of both programs, and makes the folder they name; paths in them are relative to the cluster's.
+    /// Writes the files of both programs; paths in them are relative to the cluster's folder.
     pub(super) fn write_configurations(&self) -> anyhow::Result<()> {
-        let state = self.folder.join("state");
-        std::fs::create_dir_all(&state).with_context(|| format!("{}: cannot be made", state.display()))?;
         for (file, text) in [
             (self.gateway_configuration(), self.gateway_text()),
             (self.node_agent_configuration(), self.node_agent_text()),
