@@ -105,12 +105,7 @@ impl AgentSubscription {
     /// Reads the peers kept on disk, and begins to connect. Must be called inside a Tokio runtime.
     pub fn start(settings: SubscriptionSettings) -> Result<Self, SubscriptionError> {
         check(&settings)?;
-        let path = settings.state.join(FILE_NAME);
-        // Its first run on this node: the folder is the agent's own.
-        if let Err(source) = std::fs::create_dir_all(&settings.state) {
-            return Err(StoreError::Folder { path, source }.into());
-        }
-        let store = FileStore::open(path)?;
+        let store = FileStore::open(settings.state.join(FILE_NAME))?;
         let kept = load(&store)?;
         let (peers_in, peers) = watch::channel(kept.map(Arc::new));
         let (applied, applied_out) = watch::channel(Applied::default());
