@@ -12,6 +12,9 @@ use strait_wire::{Answer, Class, Ede, Flags, Message, Name, Question, Rcode, Rda
 use super::{MAX_RECORDS, file, made_up_soa};
 use crate::{Ask, BoxFuture, Source, SourceError};
 
+/// The most bad lines of one file that are told one by one.
+const MAX_PROBLEMS: usize = 20;
+
 /// The names that hosts files know.
 #[derive(Debug, Default)]
 pub struct HostsData {
@@ -71,11 +74,18 @@ impl HostsData {
     }
 
     fn read(&mut self, path: &Path, text: &str, problems: &mut Vec<HostsProblem>) {
+        let mut bad = 0;
         for (number, line) in text.lines().enumerate() {
             let content = line.split('#').next().unwrap_or_default();
-            if let Err((column, message)) = self.line(line, content) {
+            let Err((column, message)) = self.line(line, content) else { continue };
+            bad += 1;
+            if bad <= MAX_PROBLEMS {
                 problems.push(HostsProblem { file: path.to_owned(), place: Some((number + 1, column)), message });
             }
+        }
+        if bad > MAX_PROBLEMS {
+            let message = format!("{} more lines like these are left out", bad - MAX_PROBLEMS);
+            problems.push(HostsProblem { file: path.to_owned(), place: None, message });
         }
     }
 

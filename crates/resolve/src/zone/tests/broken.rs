@@ -218,3 +218,25 @@ fn an_rrset_too_large_for_a_message_is_a_failure_with_its_reason() {
     assert_eq!(answer.rcode(), Rcode::SERVFAIL);
     assert!(answer.ede().unwrap().text.contains("do not fit a message"));
 }
+
+#[test]
+fn zones_are_bounded_in_records_and_in_names() {
+    let refused = "the zone has more than 10000 records or names, the most that are loaded";
+    let many: String = (0..=10_000).map(|i| format!("{}.{i} A 192.0.2.1\n", i % 2)).collect();
+    assert_eq!(try_zone("example.com", &many).map(drop).unwrap_err().message, refused);
+    // A hundred empty non-terminals each.
+    let deep: String = (0..200).map(|i| format!("{}{i} A 192.0.2.1\n", "a.".repeat(100))).collect();
+    assert_eq!(try_zone("example.com", &deep).map(drop).unwrap_err().message, refused);
+}
+
+#[test]
+fn files_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge");
+    // Sparse: takes no room.
+    std::fs::File::create(&path).unwrap().set_len((64 << 20) + 1).unwrap();
+    let error = builder("example.com").zone_file(&path).unwrap_err();
+    assert_eq!(error.message, "has 67108865 octets, at most 67108864 are read");
+    let (_, problems) = HostsData::load(&[path], 60);
+    assert_eq!(problems[0].message, "has 67108865 octets, at most 67108864 are read");
+}

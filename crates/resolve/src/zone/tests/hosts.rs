@@ -97,3 +97,18 @@ fn bad_lines_are_told_and_left_out() {
     assert!(data.is_empty());
     assert_eq!(problems[0].to_string(), "/nonexistent/hosts: cannot be read: No such file or directory (os error 2)");
 }
+
+#[test]
+fn names_are_bounded() {
+    let text: String = (0..=10_000).map(|i| format!("192.0.2.1 h{i}\n")).collect();
+    let (data, problems) = load(&text);
+    assert_eq!(data.len(), 10_000);
+    assert!(problems[0].message.starts_with("more than 10000 names"));
+}
+
+#[test]
+fn what_is_told_is_bounded() {
+    let (_, problems) = load(&"bad\n".repeat(1_000));
+    assert_eq!(problems.len(), 21);
+    assert_eq!(problems[20].message, "980 more lines like these are left out");
+}

@@ -270,3 +270,17 @@ fn names_outside_the_zone_are_nobodys_business() {
     let zone = builder("example.com").build().unwrap();
     assert!(zone.answer_now(&question("example.net", "A")).is_none());
 }
+
+/// RFC 2782: the targets' addresses come along, those of the zone, and not without bound.
+#[test]
+fn rfc2782_additional_addresses_are_bounded() {
+    let mut text = String::from("x SRV 0 0 1 www.example.net.\nx SRV 0 0 1 t0\nx MX 5 t0\n");
+    for i in 0..40 {
+        text.push_str(&format!("many SRV 0 0 1 t{i}\nt{i} A 192.0.2.{i}\n"));
+    }
+    let zone = zone("example.com", &text);
+    let additional = |name: &str, rtype| ask(&zone, name, rtype).to_message().unwrap().additionals;
+    assert_eq!(additional("x.example.com", "SRV").len(), 1);
+    assert_eq!(additional("x.example.com", "MX").len(), 1);
+    assert_eq!(additional("many.example.com", "SRV").len(), 32);
+}
