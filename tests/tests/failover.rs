@@ -1,5 +1,6 @@
 //! One of two gateways of a peer dies under a steady stream of questions, and comes back.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::print_stdout, reason = "figures for whoever reads the output of the tests")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
