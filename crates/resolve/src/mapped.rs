@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strait_wire::{Answer, Question, ZoneMapping};
+use strait_wire::{Answer, Flags, Question, Rcode, ZoneMapping};
 
 use crate::{Ask, BoxFuture, Source, SourceError};
 
@@ -28,7 +28,11 @@ impl MappedSource {
 
     fn outward(&self, answer: &Answer) -> Result<Answer, SourceError> {
         let message = answer.to_message().map_err(unmappable)?;
-        let mapped = Answer::new(&self.mapping.outward(&message).map_err(unmappable)?).map_err(unmappable)?;
+        let mut mapped = self.mapping.outward(&message).map_err(unmappable)?;
+        // Whatever server stands behind: under the suffix it is this cluster that has authority (RFC 1035 4.1.1).
+        let says_what_is = matches!(mapped.rcode, Rcode::NOERROR | Rcode::NXDOMAIN);
+        mapped.flags = mapped.flags.with(Flags::AA, says_what_is);
+        let mapped = Answer::new(&mapped).map_err(unmappable)?;
         Ok(match answer.ede() {
             Some(ede) => mapped.with_ede(ede.clone()),
             None => mapped,
@@ -58,7 +62,7 @@ fn unmappable(error: impl std::fmt::Display) -> SourceError {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use strait_wire::{Class, Ede, Name, Rcode, Rdata, Record, RecordType};
+    use strait_wire::{Class, Ede, Name, Rdata, Record, RecordType};
 
     use super::*;
     use crate::testing::{Scripted, a_record, answer, ask, cname_record, name, soa_record};
@@ -89,6 +93,7 @@ mod tests {
         assert_eq!(targets, [name("pod-1.db.shop.svc.cluster-b.example.com")]);
         assert_eq!(message.additionals[0].name, targets[0]);
         assert!(message.records().all(|r| !r.name.is_within(&name("cluster.local"))));
+        assert!(message.flags.has(Flags::AA), "the cluster has authority for its suffix");
     }
 
     #[tokio::test]

@@ -46,6 +46,8 @@ impl Answer {
         keep_what_belongs(&mut message, question, zone)?;
         let dropped = before - message.records().count();
         message.questions = vec![question.clone()];
+        // AA speaks of the server that responded (RFC 1035 4.1.1), and that is not whoever passes this on.
+        message.flags = message.flags.with(Flags::AA, false);
         Ok((Self::new(&message)?, dropped))
     }
 }

@@ -14,6 +14,13 @@ fn check(message: &Message, zone: &str) -> Result<(Message, usize), CheckError> 
 }
 
 #[test]
+fn rfc1035_4_1_1_aa_is_not_passed_on() {
+    let good = response(asked(), NOERROR, [vec![a("www.example", 60)], vec![], vec![]]);
+    let (kept, _) = check(&Message { flags: good.flags.with(Flags::AA, true), ..good }, ".").unwrap();
+    assert!(!kept.flags.has(Flags::AA));
+}
+
+#[test]
 fn rfc5452_9_1_only_a_response_to_the_question_counts() {
     let good = response(asked(), NOERROR, [vec![a("www.example", 60)], vec![], vec![]]);
     let error = |message: &Message| Answer::check(&message.to_wire().unwrap(), &asked(), &Name::root()).err();
