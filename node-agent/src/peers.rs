@@ -27,8 +27,7 @@ impl PeerFeed {
         process: &Process,
     ) -> anyhow::Result<Self> {
         let Some(links) = links else { return Ok(Self { follower: None }) };
-        let fixed = config.peers.iter().map(fixed_target).collect();
-        let apply = Applier { fixed, links, local, resolver };
+        let apply = Applier { fixed: config.peers.clone(), links, local, resolver };
         let Some(settings) = subscription_settings(config) else {
             apply.put_in_force(None);
             return Ok(Self { follower: None });
@@ -86,15 +85,6 @@ impl Applier {
             gate.ready();
             tracing::info!(generation = %set.generation(), peers = set.len(), "peers in force");
         }
-    }
-}
-
-fn fixed_target(peer: &strait_config::StaticPeer) -> LinkTarget {
-    LinkTarget {
-        name: peer.name.clone(),
-        suffix: peer.suffix.clone(),
-        endpoints: peer.endpoints.clone(),
-        trust_bundle: peer.trust_bundle.clone(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use strait_link::{EndpointUrl, Scheme, UpstreamSettings};
+use strait_link::{EndpointUrl, LinkTarget, Scheme, UpstreamSettings};
 use strait_resolve::{AccessList, IpNet};
 
 use crate::context::Context;
@@ -15,9 +15,7 @@ use crate::peers::{self, PeerDraft};
 use crate::section::Section;
 use crate::upstreams::{self, UpstreamDraft};
 use crate::zones::ZoneDraft;
-use crate::{
-    ConfigErrors, ConfigFile, DaemonSettings, Kind, Loaded, OwnIdentity, StaticPeer, StaticZone, listen, overlap, units,
-};
+use crate::{ConfigErrors, ConfigFile, DaemonSettings, Kind, Loaded, OwnIdentity, StaticZone, listen, overlap, units};
 
 /// The keys at the top, in the order in which they are printed.
 pub(crate) const KEYS: &[&str] = &[
@@ -72,7 +70,7 @@ pub struct NodeAgentConfig {
     /// Who is asked for zones of their own.
     pub forward: Vec<UpstreamSettings>,
     /// Peers besides those the gateway tells.
-    pub peers: Vec<StaticPeer>,
+    pub peers: Vec<LinkTarget>,
     /// What both daemons have.
     pub daemon: DaemonSettings,
 }

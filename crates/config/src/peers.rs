@@ -1,9 +1,7 @@
 //! `peers`: clusters asked directly.
 
-use std::time::Duration;
-
 use strait_identity::{TrustBundle, TrustDomain};
-use strait_link::{EndpointUrl, HealthSettings, PeerSettings};
+use strait_link::{EndpointUrl, LinkTarget, MAX_ENDPOINTS, MAX_PEERS};
 use strait_wire::Name;
 
 use crate::context::Context;
@@ -11,48 +9,6 @@ use crate::effective::Effective;
 use crate::files::NamedFile;
 use crate::section::{Located, Problem, Section};
 use crate::{identity, units};
-
-/// One endpoint's budget for a question before another endpoint is asked as well.
-pub const PEER_TRY_BUDGET: Duration = Duration::from_millis(150);
-/// The budget of a question to a peer as a whole.
-pub const PEER_DEADLINE: Duration = Duration::from_secs(2);
-/// Questions to one peer outstanding at most.
-pub const PEER_MAX_OUTSTANDING: usize = 4096;
-
-/// A peer from the file.
-#[derive(Debug, Clone)]
-pub struct StaticPeer {
-    /// Its name, for people.
-    pub name: String,
-    /// The names it answers for.
-    pub suffix: Name,
-    /// Its gateways, in order of preference.
-    pub endpoints: Vec<EndpointUrl>,
-    /// Who vouches for its gateways.
-    pub trust_bundle: TrustBundle,
-}
-
-impl StaticPeer {
-    /// Settings for a link to it.
-    pub fn settings(&self, own_cluster: TrustDomain, health: HealthSettings) -> PeerSettings {
-        PeerSettings {
-            name: self.name.clone(),
-            suffix: self.suffix.clone(),
-            endpoints: self.endpoints.clone(),
-            trust_bundle: self.trust_bundle.clone(),
-            own_cluster,
-            health,
-            try_budget: PEER_TRY_BUDGET,
-            deadline: PEER_DEADLINE,
-            max_outstanding: PEER_MAX_OUTSTANDING,
-        }
-    }
-}
-
-/// Peers in one file at most; more are told by the gateway.
-const MAX_PEERS: usize = 256;
-/// Endpoints of one peer, or of the gateway, at most.
-pub(crate) const MAX_ENDPOINTS: usize = 32;
 
 /// A peer whose trust bundle has not been read yet.
 #[derive(Debug)]
@@ -101,7 +57,7 @@ impl PeerDraft {
     }
 
     /// Reads the trust bundle; notes what is wrong with it.
-    pub(crate) fn resolve(self, cx: &Context, own: Option<&TrustDomain>) -> Option<StaticPeer> {
+    pub(crate) fn resolve(self, cx: &Context, own: Option<&TrustDomain>) -> Option<LinkTarget> {
         if !self.trust_bundle.can_be_read(cx) {
             return None;
         }
@@ -116,7 +72,7 @@ impl PeerDraft {
             cx.error(&at, message, "a peer is another cluster: give its trust domain and its ca.crt");
             return None;
         }
-        Some(StaticPeer { name: self.name.value, suffix: self.suffix.value, endpoints: self.endpoints, trust_bundle })
+        Some(LinkTarget { name: self.name.value, suffix: self.suffix.value, endpoints: self.endpoints, trust_bundle })
     }
 }
 

@@ -192,7 +192,7 @@ impl Subscriber {
         let mut failures = 0_u32;
         for url in endpoints.iter().cycle() {
             let begun = Instant::now();
-            match self.attempt(url).await {
+            match self.attempt(url, failures).await {
                 // A stream that worked for a while is resumed at once, at the next gateway if there is one.
                 Ended::AfterSnapshot(error) if begun.elapsed() >= STEADY => {
                     failures = 0;
@@ -208,10 +208,10 @@ impl Subscriber {
         }
     }
 
-    async fn attempt(&mut self, url: &EndpointUrl) -> Ended {
-        let channel = match client::connect(url, self.tls()).await {
+    async fn attempt(&mut self, url: &EndpointUrl, failures: u32) -> Ended {
+        let channel = match client::connect(url, self.tls(), failures as usize).await {
             Ok(channel) => channel,
-            Err(error) => return Ended::Before(client::chain(&error)),
+            Err(error) => return Ended::Before(strait_link::chain(&error)),
         };
         session::follow(self, url, channel).await
     }

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use strait_link::EndpointUrl;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use strait_link::{EndpointUrl, connect_tls, explain};
 use tonic::transport::{Channel, Endpoint};
 
 /// From the first packet to a finished handshake.
@@ -19,15 +16,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// Connects; the handshake is finished, and the gateway verified, when this returns.
-pub(crate) async fn connect(url: &EndpointUrl, tls: Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {
+pub(crate) async fn connect(
+    url: &EndpointUrl,
+    tls: Arc<ClientConfig>,
+    attempt: usize,
+) -> Result<Channel, tonic::transport::Error> {
     let target = url.clone();
     let connector = tower::service_fn(move |_: http::Uri| {
-        let (target, tls) = (target.clone(), TlsConnector::from(Arc::clone(&tls)));
+        let (target, tls) = (target.clone(), Arc::clone(&tls));
         async move {
-            let tcp = TcpStream::connect((target.host.as_str(), target.port)).await?;
-            tcp.set_nodelay(true)?;
-            let name = ServerName::try_from(target.host).map_err(io::Error::other)?;
-            Ok::<_, io::Error>(TokioIo::new(tls.connect(name, tcp).await?))
+            // What tonic would say of it is «transport error»; the words of `explain` survive it.
+            let stream =
+                connect_tls(&target, &tls, attempt).await.map_err(|error| io::Error::other(explain(&error)))?;
+            Ok::<_, io::Error>(TokioIo::new(stream))
         }
     });
     // The connector knows where to go; the URI only fills the :authority of requests.
@@ -38,19 +39,4 @@ pub(crate) async fn connect(url: &EndpointUrl, tls: Arc<ClientConfig>) -> Result
         .keep_alive_while_idle(true)
         .connect_with_connector(connector)
         .await
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // tonic and hyper repeat their causes in their own text.
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }

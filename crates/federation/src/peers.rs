@@ -12,11 +12,7 @@ use strait_identity::{TrustBundle, TrustStore};
 use strait_link::{EndpointUrl, LinkTarget};
 use strait_wire::Name;
 
-/// The most peers of a cluster; one more is refused.
-pub const MAX_PEERS: usize = 256;
-
-/// The most endpoints of a peer; one more is refused.
-pub const MAX_ENDPOINTS: usize = 16;
+pub use strait_link::{MAX_ENDPOINTS, MAX_PEERS};
 
 /// The longest trust bundle of a peer, in octets of PEM text: some forty CA certificates.
 pub const MAX_BUNDLE_LEN: usize = 64 * 1024;

@@ -108,7 +108,7 @@ impl AdminSocket {
             .await;
         if let Err(error) = served {
             warn!(
-                error = crate::client::chain(&error),
+                error = strait_link::chain(&error),
                 "the admin socket is closed; gatewayctl cannot reach this gateway"
             );
         }
@@ -178,7 +178,7 @@ pub async fn connect_admin(path: &Path) -> Result<AdminClient<Channel>, ConnectE
     let channel = Endpoint::from_static("http://gateway.strait").connect_with_connector(connector).await;
     channel
         .map(AdminClient::new)
-        .map_err(|error| ConnectError::Failed { path: path.to_owned(), reason: crate::client::chain(&error) })
+        .map_err(|error| ConnectError::Failed { path: path.to_owned(), reason: strait_link::chain(&error) })
 }
 
 fn explain(path: &Path, error: &io::Error) -> ConnectError {

@@ -12,11 +12,26 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::EndpointUrl;
+
 /// The addresses tried for one host name.
 const MAX_ADDRESSES: usize = 8;
 
+/// Connects to an endpoint and finishes the TLS handshake. The caller bounds the time. `attempt` chooses the
+/// address tried first, so that a silent one does not hide the others for ever.
+pub async fn connect_tls(
+    url: &EndpointUrl,
+    config: &Arc<ClientConfig>,
+    attempt: usize,
+) -> io::Result<TlsStream<TcpStream>> {
+    let mut addresses = resolve(&url.host, url.port).await?;
+    let first = attempt % addresses.len().max(1);
+    addresses.rotate_left(first);
+    tls(tcp(&addresses).await?, config, &url.host).await
+}
+
 /// The addresses of a host: itself, or what hosts file and resolvers of this machine say.
-pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
@@ -54,7 +69,7 @@ pub(crate) async fn tls(
 }
 
 /// What went wrong, in words for people.
-pub(crate) fn explain(error: &io::Error) -> String {
+pub fn explain(error: &io::Error) -> String {
     if let Some(rejection) = strait_identity::rejection_of(error) {
         return format!("the TLS handshake failed: {rejection}");
     }
@@ -88,7 +103,7 @@ fn is_about_certificates(alert: AlertDescription) -> bool {
 }
 
 /// An error with its sources, each said once.
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -21,8 +21,9 @@ mod stream;
 mod testing;
 mod upstream;
 
+pub use dial::{chain, connect_tls, explain};
 pub use endpoint::{EndpointUrl, EndpointUrlError, Scheme};
-pub use links::{LinkDefaults, LinkTarget, PeerLinks};
+pub use links::{LinkDefaults, LinkTarget, MAX_ENDPOINTS, MAX_PEERS, PeerLinks};
 pub use metrics::LinkMetrics;
 pub use peer::{HealthSettings, Peer, PeerSettings};
 pub use status::{EndpointStatus, PeerStatus, State};

@@ -22,19 +22,14 @@ pub(crate) enum Link {
 }
 
 impl Link {
-    /// Connects: name, TCP, TLS, and for gRPC the stream. The caller bounds the time. `attempt` chooses the address
-    /// tried first, so that a silent one does not hide the others for ever.
+    /// Connects as [`dial::connect_tls`] does, and for gRPC opens the stream. The caller bounds the time.
     pub(crate) async fn connect(
         url: &EndpointUrl,
         tls: &Arc<ClientConfig>,
         attempt: usize,
         unmatched: IntCounter,
     ) -> Result<Self, String> {
-        let mut addresses = dial::resolve(&url.host, url.port).await.map_err(|error| dial::explain(&error))?;
-        let first = attempt % addresses.len().max(1);
-        addresses.rotate_left(first);
-        let tcp = dial::tcp(&addresses).await.map_err(|error| dial::explain(&error))?;
-        let stream = dial::tls(tcp, tls, &url.host).await.map_err(|error| dial::explain(&error))?;
+        let stream = dial::connect_tls(url, tls, attempt).await.map_err(|error| dial::explain(&error))?;
         match url.scheme {
             Scheme::Tls => Ok(Self::Stream(StreamLink::start(stream, None, unmatched))),
             Scheme::Grpc => grpc::connect(stream, unmatched).await,

@@ -10,6 +10,10 @@ use strait_wire::Name;
 
 use crate::{EndpointUrl, HealthSettings, LinkMetrics, Peer, PeerSettings};
 
+/// The most peers of a cluster.
+pub const MAX_PEERS: usize = 256;
+/// The most endpoints of a peer.
+pub const MAX_ENDPOINTS: usize = 16;
 /// One endpoint's budget for a question before another endpoint is asked as well.
 const TRY_BUDGET: Duration = Duration::from_millis(150);
 /// The budget of a question to a peer as a whole.

@@ -12,6 +12,7 @@ mod tests;
 
 use bytes::Bytes;
 
+pub use self::chain::MAX_ALIASES;
 use self::chain::follow_aliases;
 pub use self::check::CheckError;
 pub use self::reply::ReplyLimits;

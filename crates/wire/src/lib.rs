@@ -19,7 +19,7 @@ mod rdata;
 #[cfg(test)]
 mod testing;
 
-pub use answer::{Answer, AnswerKind, CheckError, ReplyLimits};
+pub use answer::{Answer, AnswerKind, CheckError, MAX_ALIASES, ReplyLimits};
 pub use codes::{Class, Opcode, Rcode, RecordType};
 pub use edns::{Ede, Edns, EdnsOption, option};
 pub use header::{Flags, Header};

@@ -237,7 +237,7 @@ async fn only_agents_of_this_cluster_may_subscribe_and_only_for_their_own_node()
     for (signer, id, reported, expected) in cases {
         let settings = settings(&[&gateway.url], node.path());
         let (mut subscriber, _applied) = subscriber(settings, credentials(signer, id), reported);
-        let Ended::Before(error) = subscriber.attempt(&gateway.url).await else { panic!("{id} got peers") };
+        let Ended::Before(error) = subscriber.attempt(&gateway.url, 0).await else { panic!("{id} got peers") };
         assert_eq!(error, format!("the gateway said PermissionDenied: {expected}"));
         assert!(gateway.agents.list().is_empty());
     }
@@ -268,7 +268,7 @@ async fn the_same_node_subscribing_again_takes_the_place_of_the_older() {
     wait_for(&first, 0).await;
     let (mut older, _applied) = subscriber(settings(&[&gateway.url], folders[2].path()), credentials(A, AGENT), "n1");
     let url = gateway.url.clone();
-    let second = tokio::spawn(async move { older.attempt(&url).await });
+    let second = tokio::spawn(async move { older.attempt(&url, 0).await });
     // The first comes back, and so ends the second; the book never has two lines for one node.
     let Ok(Ended::AfterSnapshot(why)) = tokio::time::timeout(PATIENCE, second).await.unwrap() else {
         panic!("the second subscription never worked")

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use strait_wire::{Answer, AnswerKind, Ede, Flags, Message, Name, Question, Rcode, Record, RecordType, WireError};
+use strait_wire::{
+    Answer, AnswerKind, Ede, Flags, MAX_ALIASES, Message, Name, Question, Rcode, Record, RecordType, WireError,
+};
 
 use crate::active::{ActiveRoute, ZoneState};
 use crate::cache::Entry;
-
-/// Aliases in one answer at most; BIND and unbound stop at about as many.
-const MAX_ALIASES: usize = 11;
 
 /// What one source, or the cache, said.
 pub(super) struct Part {

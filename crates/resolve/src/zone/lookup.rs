@@ -3,13 +3,11 @@
 //! From the apex down: a delegation or a DNAME above the name decides; then the name itself; then
 //! the templates; then the wildcard at the closest encloser. Aliases are followed within the zone.
 
-use strait_wire::{Answer, Class, Ede, Flags, Message, Name, Question, Rcode, Rdata, Record, RecordType};
+use strait_wire::{Answer, Class, Ede, Flags, MAX_ALIASES, Message, Name, Question, Rcode, Rdata, Record, RecordType};
 
 use super::data::{Node, RrSet, ZoneData};
 use super::template::{Expansion, Templates};
 
-/// The most aliases followed in one answer; the resolver's own bound is the same.
-const MAX_ALIASES: usize = 11;
 /// The most addresses added for the targets of SRV and MX records.
 const MAX_ADDITIONAL: usize = 32;
 

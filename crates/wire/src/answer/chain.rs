@@ -2,8 +2,9 @@
 
 use crate::{Name, Question, Record, RecordType};
 
-/// The most aliases followed in one answer: a bound on the work that an answer can ask for.
-const MAX_ALIASES: usize = 11;
+/// The most aliases followed for one question: a bound on the work that an answer can ask for. BIND and unbound
+/// stop at about as many.
+pub const MAX_ALIASES: usize = 11;
 
 /// The way from the name asked for along CNAME records.
 pub(super) struct Chain {
