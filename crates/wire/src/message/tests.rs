@@ -30,18 +30,19 @@ fn rfc1035_4_1_4_compressed_names_are_followed() {
 #[test]
 fn rfc1035_4_1_4_pointer_loops_end() {
     // The data of the record begins at octet 41.
-    let cases: &[(&str, &[u8])] = &[
-        ("to itself", b"\xc0\x29"),
-        ("to its own first label", b"\x01a\xc0\x29"),
-        ("forward", b"\xc0\x30"),
-        ("beyond the end", b"\xff\xff"),
-        ("to a pointer that points back", b"\xc0\x2b\xc0\x29"),
-        ("cut in half", b"\xc0"),
+    let cases: &[(&str, &[u8], WireError)] = &[
+        ("to itself", b"\xc0\x29", WireError::BadPointer),
+        ("to its own first label", b"\x01a\xc0\x29", WireError::BadPointer),
+        ("to each other", b"\xc0\x2b\xc0\x29", WireError::BadPointer),
+        ("beyond the end", b"\xff\xff", WireError::BadPointer),
+        ("cut in half", b"\xc0", WireError::Truncated),
     ];
-    for (what, rdata) in cases {
-        let error = Message::parse(&with_record(5, 60, rdata)).unwrap_err();
-        assert!(matches!(error, WireError::BadPointer | WireError::Truncated), "{what}: {error}");
+    for (what, rdata, error) in cases {
+        assert_eq!(Message::parse(&with_record(5, 60, rdata)), Err(*error), "{what}");
     }
+    // Forward, to a name that is sound: from the first name of an SOA to the second.
+    let forward = [&b"\xc0\x2b\x01a\0"[..], &[0; 20]].concat();
+    assert_eq!(Message::parse(&with_record(6, 60, &forward)), Err(WireError::BadPointer));
 }
 
 #[test]
@@ -161,6 +162,10 @@ fn rfc6891_6_1_1_one_opt_in_the_additional_section() {
     assert_eq!(with_counts([0, 0, 2], 2), Err(WireError::BadOpt));
     assert_eq!(with_counts([1, 0, 0], 1), Err(WireError::BadOpt));
     assert_eq!(with_counts([0, 1, 1], 2), Err(WireError::BadOpt));
+    // At the root.
+    let mut bytes = [&plain[..], b"\x01a", opt].concat();
+    bytes[11] = 1;
+    assert_eq!(Message::parse(&bytes), Err(WireError::BadOpt));
 }
 
 #[test]
@@ -223,6 +228,31 @@ fn large_messages_of_long_names_round_trip() {
     let wire = message.to_wire().unwrap();
     assert!(wire.len() > 60_000);
     assert_eq!(Message::parse(&wire).unwrap(), message);
+}
+
+#[test]
+fn rfc1035_4_1_4_pointers_reach_16383() {
+    let filler = record("example.com", 0, RecordType(65_400), Rdata::opaque(vec![0; 0x4000]));
+    let answers = vec![filler, a("far.test", 60), a("far.test", 60), a("example.com", 60)];
+    let message = response(question("example.com", RecordType::A), Rcode::NOERROR, [answers, vec![], vec![]]);
+    assert_eq!(Message::parse(&message.to_wire().unwrap()).unwrap(), message);
+}
+
+#[test]
+fn the_work_of_compression_is_bounded() {
+    // Names of 80 labels and 241 octets: the thirteenth finds no room in the table.
+    let long = |i: u8| {
+        let labels: Vec<[u8; 2]> = (0..80).map(|j| [i, j]).collect();
+        Record { name: Name::from_labels(labels.iter().map(<[u8; 2]>::as_slice)).unwrap(), ..a(".", 60) }
+    };
+    let len_of_another = |i: u8| {
+        let mut message = response(question(".", RecordType::A), Rcode::NOERROR, Default::default());
+        message.answers = (0..14).map(long).collect();
+        let before = message.to_wire().unwrap().len();
+        message.answers.push(long(i));
+        message.to_wire().unwrap().len() - before - 14
+    };
+    assert_eq!((len_of_another(0), len_of_another(11), len_of_another(13)), (2, 2, 241));
 }
 
 /// Whether both decoders read the record with the same strictness.

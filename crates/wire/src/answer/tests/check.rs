@@ -205,8 +205,8 @@ fn loops_and_long_chains_end() {
     for aliases in 1..=3 {
         let answer = checked(chain_of(aliases, 0));
         assert_eq!(answer.to_message().unwrap().answers.len(), aliases);
-        let no_answer = answer.kind() == AnswerKind::NoData || answer.dangling_alias().is_some();
-        assert!(no_answer, "{aliases}");
+        // Not a denial: that there is nothing at the end of a loop is not known.
+        assert_eq!((answer.kind(), answer.dangling_alias().is_some()), (AnswerKind::Positive, true), "{aliases}");
     }
     let with_address = |aliases| [chain_of(aliases, aliases), vec![a(&owner(aliases), 60)]].concat();
     assert_eq!(checked(with_address(11)).to_message().unwrap().answers.len(), 12);
