@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["strait-wire", "strait-identity", "strait-proto", "strait-resolve", "strait-serve", "strait-link"],
     ),
     ("strait-config", &["strait-wire", "strait-identity", "strait-resolve", "strait-link"]),
-    ("strait-process", &["strait-config", "strait-resolve"]),
+    ("strait-process", &["strait-identity", "strait-config", "strait-resolve"]),
     ("gateway", PROGRAM),
     ("node-agent", PROGRAM),
     ("gatewayctl", PROGRAM),
@@ -122,6 +122,38 @@ fn links_in_the_documentation_lead_somewhere() {
         }
     }
     assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
+}
+
+/// What stands between backquotes in a document.
+fn quoted(document: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(root().join(document)).unwrap();
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_architecture_names_is_there() {
+    let sources: String =
+        tracked_texts().into_iter().filter(|(name, _)| name.ends_with(".rs")).map(|(_, t)| t).collect();
+    let mut missing = Vec::new();
+    for word in quoted("docs/architecture.md") {
+        let is_path = ["crates/", "gateway/", "node-agent/", "gatewayctl/", "tests/", "docs/"]
+            .iter()
+            .any(|p| word.starts_with(p));
+        let is_constant = word.len() > 3 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        // Names of tests have several words.
+        let is_test = word.matches('_').count() >= 2
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        let there = match () {
+            () if is_path => root().join(&word).exists(),
+            () if is_test => sources.contains(&format!("fn {word}(")),
+            () if is_constant => sources.contains(&format!("const {word}: ")),
+            () => true,
+        };
+        if !there {
+            missing.push(word);
+        }
+    }
+    assert!(missing.is_empty(), "docs/architecture.md names what is not there: {missing:#?}");
 }
 
 #[test]
