@@ -10,13 +10,15 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 pub use self::chain::MAX_ALIASES;
 use self::chain::follow_aliases;
 pub use self::check::CheckError;
 pub use self::reply::ReplyLimits;
-use crate::{Ede, Edns, Flags, Header, Message, Name, Question, Rcode, RecordType, WireError};
+use crate::{Ede, Edns, Flags, Header, Message, Name, Question, Rcode, Record, RecordType, WireError};
 
 /// What an answer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -198,8 +200,12 @@ fn kind_of(message: &Message, question: &Question) -> (AnswerKind, Option<Name>)
     }
 }
 
-/// Lowers the TTL of the SOA of a negative answer to its minimum; the seconds the whole may be cached.
+/// Gives the records of a set one TTL, and the SOA of a negative answer no more than its minimum; the seconds the
+/// whole may be cached.
 fn settle_ttls(message: &mut Message, kind: AnswerKind) -> u32 {
+    for section in [&mut message.answers, &mut message.authorities, &mut message.additionals] {
+        even_out(section);
+    }
     let mut may_cache = kind == AnswerKind::Positive;
     if matches!(kind, AnswerKind::NoData | AnswerKind::NxDomain) {
         for soa in message.authorities.iter_mut().filter(|r| r.rtype == RecordType::SOA) {
@@ -210,6 +216,20 @@ fn settle_ttls(message: &mut Message, kind: AnswerKind) -> u32 {
         }
     }
     message.records().map(|r| r.ttl).min().filter(|_| may_cache).unwrap_or(0)
+}
+
+/// The lowest TTL of each set for all its records (RFC 2181 5.2). Signatures are left alone: those of several types
+/// at a name are no set (RFC 4034 3).
+fn even_out(section: &mut [Record]) {
+    let mut lowest: HashMap<(Name, RecordType), u32> = HashMap::new();
+    let is_of_set = |record: &&mut Record| record.rtype != RecordType::RRSIG;
+    for record in section.iter_mut().filter(is_of_set) {
+        let ttl = lowest.entry((record.name.clone(), record.rtype)).or_insert(record.ttl);
+        *ttl = record.ttl.min(*ttl);
+    }
+    for record in section.iter_mut().filter(is_of_set) {
+        record.ttl = lowest.get(&(record.name.clone(), record.rtype)).copied().unwrap_or(record.ttl);
+    }
 }
 
 /// Where the TTLs of `count` records lie that begin at `at` in a message of our own making, and where

@@ -5,7 +5,7 @@ mod check;
 mod reply;
 
 use super::*;
-use crate::testing::{Sections, a, cname, name, ns, question, response, soa, srv};
+use crate::testing::{Sections, a, cname, name, ns, question, response, rrsig, soa, srv};
 use crate::{Class, Rdata, Record};
 
 const NOERROR: Rcode = Rcode::NOERROR;
@@ -44,6 +44,19 @@ fn rfc2308_2_kinds_of_answers() {
         assert_eq!((answer.kind(), answer.rcode()), (kind, rcode), "{what}");
         assert_eq!(answer.dangling_alias().cloned(), alias.map(name), "{what}");
     }
+}
+
+#[test]
+fn rfc2181_5_2_the_records_of_a_set_get_its_lowest_ttl() {
+    let sections = [
+        // Two sets at the same name and in two cases, signatures of either, and another name.
+        vec![a("www.example", 900), a("WWW.example", 100), rrsig("www.example", 900, RecordType::A)],
+        vec![ns("example", 50, "a.example"), ns("example", 60, "b.example")],
+        vec![a("a.example", 70), a("b.example", 80), srv("a.example", 90, "a.example")],
+    ];
+    let message = Answer::new(&response(asked(), NOERROR, sections)).unwrap().to_message().unwrap();
+    let ttls: Vec<u32> = message.records().map(|record| record.ttl).collect();
+    assert_eq!(ttls, [100, 100, 900, 50, 50, 70, 80, 90]);
 }
 
 #[test]
