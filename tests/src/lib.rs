@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod grpc;
 pub mod ordinary;
 pub mod pki;
 pub mod program;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 pub use client::{TlsIdentity, ask, ask_tcp, ask_udp, lines, query};
 pub use cluster::{Cluster, ClusterPlan, Home, peered};
+pub use grpc::{CoreDnsServer, GrpcClient};
 pub use ordinary::OrdinaryServer;
 pub use pki::{Authority, Leaf};
 pub use program::{Folder, Program, gatewayctl};
