@@ -56,8 +56,12 @@ where
     }
 }
 
+const AFTER_HELP: &str =
+    "Exit codes: 0 fine, 1 failure at run time, 2 the command line or the configuration is refused.
+Every key of the configuration: docs/configuration.md";
+
 fn arguments(program: &'static str, version: &'static str, about: &'static str) -> Arguments {
-    let command = Arguments::augment_args(Command::new(program).version(version).about(about));
+    let command = Arguments::augment_args(Command::new(program)).version(version).about(about).after_help(AFTER_HELP);
     // Says what is wrong and exits with 2 by itself.
     let mut matches = command.get_matches();
     Arguments::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())

@@ -72,6 +72,17 @@ impl Refusal {
         }
     }
 
+    /// Why, in words for people; none where the rcode says it all.
+    fn ede(self) -> Option<Ede> {
+        let text = match self {
+            Self::Ignore | Self::Malformed | Self::EdnsVersion => return None,
+            Self::Opcode => "only the opcode QUERY is served",
+            Self::Class => "only the class IN is served",
+            Self::Type => "zone transfers and meta types are not served",
+        };
+        Some(Ede::new(Ede::NOT_SUPPORTED, text))
+    }
+
     /// Appends the reply to `message`; nothing when there is to be none.
     pub fn write_reply(self, message: &[u8], out: &mut Vec<u8>) {
         let (Some(rcode), Some(header)) = (self.rcode(), Header::parse(message)) else { return };
@@ -94,6 +105,9 @@ impl Refusal {
         out.extend_from_slice(question.unwrap_or_default());
         if with_edns {
             let start = write_opt_head(out, UDP_PAYLOAD, rcode_high(rcode), edns.is_some_and(|e| e.dnssec_ok));
+            if let Some(ede) = self.ede() {
+                ede.write(out);
+            }
             close_opt(out, start);
         }
     }

@@ -192,6 +192,8 @@ fn rfc6891_6_1_1_refusals_have_opt_only_when_asked() {
         let mut message = Message::query(1, name("example.com"), RecordType::AXFR);
         message.edns = edns.clone();
         let reply = refused(&message.to_wire().unwrap()).1.unwrap();
+        // RFC 8914 2: why.
+        assert_eq!(reply.edns.as_ref().map(|e| e.ede().unwrap().code), edns.as_ref().map(|_| Ede::NOT_SUPPORTED));
         // RFC 3225 3: DO is copied.
         assert_eq!(reply.edns.map(|e| e.dnssec_ok), edns.map(|e| e.dnssec_ok));
     }
