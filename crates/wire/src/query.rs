@@ -106,7 +106,7 @@ impl Refusal {
         if with_edns {
             let start = write_opt_head(out, UDP_PAYLOAD, rcode_high(rcode), edns.is_some_and(|e| e.dnssec_ok));
             if let Some(ede) = self.ede() {
-                ede.write(out);
+                ede.write(usize::MAX, out);
             }
             close_opt(out, start);
         }
