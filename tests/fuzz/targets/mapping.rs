@@ -31,7 +31,9 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn names(message: &Message) -> impl Iterator<Item = Name> {
     let questions = message.questions.iter().map(|question| question.name.clone());
-    questions.chain(message.records().flat_map(|record| {
-        std::iter::once(record.name.clone()).chain(record.rdata.names()).collect::<Vec<_>>()
-    }))
+    questions.chain(
+        message
+            .records()
+            .flat_map(|record| std::iter::once(record.name.clone()).chain(record.rdata.names()).collect::<Vec<_>>()),
+    )
 }
