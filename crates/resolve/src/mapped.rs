@@ -32,11 +32,7 @@ impl MappedSource {
         // Whatever server stands behind: under the suffix it is this cluster that has authority (RFC 1035 4.1.1).
         let says_what_is = matches!(mapped.rcode, Rcode::NOERROR | Rcode::NXDOMAIN);
         mapped.flags = mapped.flags.with(Flags::AA, says_what_is);
-        let mapped = Answer::new(&mapped).map_err(unmappable)?;
-        Ok(match answer.ede() {
-            Some(ede) => mapped.with_ede(ede.clone()),
-            None => mapped,
-        })
+        Answer::new(&mapped).map_err(unmappable)
     }
 }
 
@@ -49,13 +45,29 @@ impl Source for MappedSource {
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
         Box::pin(async move {
             let inward = self.inward(ask)?;
-            self.outward(&self.home.answer(&inward).await?)
+            let answer = self.home.answer(&inward).await.map_err(|error| without_details(&error))?;
+            self.outward(&answer)
         })
     }
 }
 
+/// What failed, without names and addresses of the home cluster: they are nobody else's business. The gateway's own
+/// log and metrics have them.
+fn without_details(error: &SourceError) -> SourceError {
+    tracing::debug!(%error, "the home zone gave no answer");
+    match error {
+        SourceError::Unreachable(_) => SourceError::Unreachable("the cluster's own DNS did not answer".to_owned()),
+        SourceError::BadAnswer(_) => SourceError::BadAnswer("the cluster's own DNS gave no usable answer".to_owned()),
+        SourceError::Overloaded(_) => SourceError::Overloaded("the cluster's own DNS has too much to do".to_owned()),
+        SourceError::NotReady(_) => SourceError::NotReady("the cluster's names are not known yet".to_owned()),
+        SourceError::Loop(_) => SourceError::Loop("the question has been here before".to_owned()),
+        SourceError::Unmappable(_) => error.clone(),
+    }
+}
+
 fn unmappable(error: impl std::fmt::Display) -> SourceError {
-    SourceError::Unmappable(format!("the answer cannot be given under this name: {error}"))
+    tracing::debug!(%error, "an answer of the home zone cannot be mapped");
+    SourceError::Unmappable("the answer cannot be given exactly under this cluster's suffix".to_owned())
 }
 
 #[cfg(test)]
@@ -120,11 +132,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn why_an_answer_is_no_plain_one_survives_the_mapping() {
-        let home = Scripted::new(|ask| {
-            Ok(Answer::failure(ask.question.clone(), Rcode::SERVFAIL, Some(Ede::new(Ede::NOT_READY, "not synced"))))
+    async fn what_went_wrong_is_told_without_names_of_the_home_zone() {
+        let text = "web.shop.svc.cluster.local: not synced";
+        let home = Scripted::new(move |ask| {
+            Ok(Answer::failure(ask.question.clone(), Rcode::SERVFAIL, Some(Ede::new(Ede::NOT_READY, text))))
         });
         let answer = mapped(home).answer(&ask("web.shop.svc.cluster-b.example.com", "A")).await.unwrap();
-        assert_eq!(answer.ede().map(|ede| ede.text.as_ref()), Some("not synced"));
+        assert_eq!(answer.ede(), Some(&Ede::new(Ede::NOT_READY, "")));
+
+        let home = Scripted::new(|_| {
+            Err(SourceError::Unreachable("no upstream answered: 10.96.0.10:53 timed out".to_owned()))
+        });
+        let error = mapped(home).answer(&ask("web.shop.svc.cluster-b.example.com", "A")).await.unwrap_err();
+        assert_eq!(error.to_string(), "the cluster's own DNS did not answer");
     }
 }
