@@ -163,7 +163,8 @@ impl UpstreamDraft {
             }
         };
         Some(UpstreamSettings {
-            name: units::Show::show(&self.zone.value),
+            // As the resolver names zones in its own metrics, so that series of both can be joined.
+            name: self.zone.value.to_lowercase().to_string(),
             zone: self.zone.value,
             servers,
             exclude: listen.to_vec(),

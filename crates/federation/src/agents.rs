@@ -49,8 +49,8 @@ struct Seat {
 impl AgentBook {
     /// An empty book; its metrics go to `registry`.
     pub fn new(registry: &Registry) -> Result<Arc<Self>, prometheus::Error> {
-        let connected = IntGauge::new("strait_agents_connected", "Node-agents subscribed to this gateway now")?;
-        let refused = IntCounter::new("strait_agents_refused_total", "Subscriptions of node-agents refused")?;
+        let connected = IntGauge::new("strait_agents_connected", "Node-agents subscribed to this gateway now.")?;
+        let refused = IntCounter::new("strait_agents_refused_total", "Subscriptions of node-agents refused.")?;
         registry.register(Box::new(connected.clone()))?;
         registry.register(Box::new(refused.clone()))?;
         Ok(Arc::new(Self { seats: Mutex::default(), next: AtomicU64::new(0), connected, refused }))

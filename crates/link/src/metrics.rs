@@ -24,9 +24,7 @@ pub struct LinkMetrics {
     peer: Family,
     ignored: IntCounterVec,
     over_tcp: IntCounterVec,
-    reconnects: IntCounterVec,
     hedges: IntCounterVec,
-    overloaded: IntCounterVec,
     servers: Mutex<HashMap<ServerKey, Weak<ServerMetrics>>>,
     groups: Mutex<HashMap<GroupKey, Weak<GroupMetrics>>>,
 }
@@ -58,23 +56,11 @@ impl LinkMetrics {
                 "Questions asked again over TCP: truncated, or after replies that may be forged.",
                 &["zone", "upstream"],
             )?,
-            reconnects: counters(
-                registry,
-                "strait_link_reconnects_total",
-                "Connections made to a server after its first one.",
-                &["kind", "group", "server"],
-            )?,
             hedges: counters(
                 registry,
                 "strait_peer_hedges_total",
                 "Questions asked of a second endpoint because the first was late.",
                 &["peer"],
-            )?,
-            overloaded: counters(
-                registry,
-                "strait_link_overloaded_total",
-                "Questions refused because too many were outstanding.",
-                &["kind", "group"],
             )?,
             servers: Mutex::default(),
             groups: Mutex::default(),
@@ -143,7 +129,7 @@ pub(crate) struct GroupMetrics {
 impl GroupMetrics {
     fn new(families: &Arc<LinkMetrics>, key: GroupKey) -> Self {
         Self {
-            overloaded: families.overloaded.with_label_values(&[key.0.as_str(), &key.1]),
+            overloaded: families.family(key.0).overloaded.with_label_values(&[&key.1]),
             outstanding: families.family(key.0).outstanding.with_label_values(&[&key.1]),
             hedges: (key.0 == Kind::Peer).then(|| families.hedges.with_label_values(&[&key.1])),
             families: Arc::clone(families),
@@ -163,8 +149,7 @@ impl Drop for GroupMetrics {
     fn drop(&mut self) {
         let (kind, group) = &self.key;
         release(&self.families.groups, &self.key, || {
-            let _ = self.families.overloaded.remove_label_values(&[kind.as_str(), group]);
-            let _ = self.families.family(*kind).outstanding.remove_label_values(&[group]);
+            self.families.family(*kind).remove_group(group);
             if *kind == Kind::Peer {
                 let _ = self.families.hedges.remove_label_values(&[group]);
             }
@@ -201,7 +186,7 @@ impl ServerMetrics {
             states: STATES.map(|s| family.state.with_label_values(&[labels[0], labels[1], s.as_str()])),
             dropped: family.dropped.with_label_values(&labels),
             unmatched: family.unmatched.with_label_values(&labels),
-            reconnects: families.reconnects.with_label_values(&[key.0.as_str(), labels[0], labels[1]]),
+            reconnects: family.reconnects.with_label_values(&labels),
             families: Arc::clone(families),
             key,
         }
@@ -248,7 +233,6 @@ impl Drop for ServerMetrics {
         release(&self.families.servers, &self.key, || {
             self.families.family(*kind).remove(labels);
             let _ = self.families.over_tcp.remove_label_values(&labels);
-            let _ = self.families.reconnects.remove_label_values(&[kind.as_str(), group, server]);
             for reason in Ignored::ALL {
                 let _ = self.families.ignored.remove_label_values(&[labels[0], labels[1], reason.as_str()]);
             }

@@ -44,7 +44,7 @@ pub enum UpstreamServers {
 /// What a group is made of.
 #[derive(Debug, Clone)]
 pub struct UpstreamSettings {
-    /// For logs and metrics; the zone's name, usually.
+    /// For logs and metrics: the zone's name in lower case with its final dot, as in all metrics.
     pub name: String,
     /// What it answers for: nothing outside is believed. The root for the default group.
     pub zone: Name,

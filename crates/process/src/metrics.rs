@@ -6,7 +6,8 @@ use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 pub fn registry(version: &str) -> Result<Registry, prometheus::Error> {
     let registry = Registry::new();
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-    let info = IntGaugeVec::new(Opts::new("strait_build_info", "Always 1; the version is in the label"), &["version"])?;
+    let info =
+        IntGaugeVec::new(Opts::new("strait_build_info", "Always 1; the version is in the label."), &["version"])?;
     info.with_label_values(&[version]).set(1);
     registry.register(Box::new(info))?;
     Ok(registry)

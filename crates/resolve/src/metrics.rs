@@ -52,7 +52,7 @@ impl ResolveMetrics {
                 requests: counters(
                     "strait_requests_total",
                     "Questions admitted, by the zone of their name (none: no zone holds it), transport and type.",
-                    &["zone", "protocol", "type"],
+                    &["zone", "transport", "type"],
                 )?,
                 responses: counters(
                     "strait_responses_total",

@@ -45,12 +45,12 @@ impl InboundBook {
     /// An empty book; its metrics go to `registry`.
     pub fn new(registry: &Registry) -> Result<Arc<Self>, prometheus::Error> {
         let gauges = IntGaugeVec::new(
-            Opts::new("strait_peer_inbound_connections", "Connections of a peer to this gateway now"),
+            Opts::new("strait_peer_inbound_connections", "Connections of a peer to this gateway now."),
             &["peer"],
         )?;
         let counters = |name, help| IntCounterVec::new(Opts::new(name, help), &["peer"]);
-        let queries = counters("strait_peer_inbound_queries_total", "Questions of a peer that were admitted")?;
-        let refused = counters("strait_peer_inbound_refused_total", "Questions of a peer that were refused")?;
+        let queries = counters("strait_peer_inbound_requests_total", "Questions of a peer that were admitted.")?;
+        let refused = counters("strait_peer_inbound_refused_total", "Questions of a peer that were refused.")?;
         registry.register(Box::new(gauges.clone()))?;
         registry.register(Box::new(queries.clone()))?;
         registry.register(Box::new(refused.clone()))?;

@@ -149,7 +149,7 @@ fn what_a_peer_does_is_in_the_book_and_the_metrics() {
     let sentence = "example.org.: peer cluster-b may ask only names under cluster-a.example.com";
     assert_eq!(report.last_error.unwrap().0, sentence);
     assert_eq!(setting.metric("strait_peer_inbound_connections", "cluster-b"), Some(1.0));
-    assert_eq!(setting.metric("strait_peer_inbound_queries_total", "cluster-b"), Some(1.0));
+    assert_eq!(setting.metric("strait_peer_inbound_requests_total", "cluster-b"), Some(1.0));
     assert_eq!(setting.metric("strait_peer_inbound_refused_total", "cluster-b"), Some(1.0));
     assert_eq!(setting.book.report("cluster-c"), None);
 }
@@ -179,7 +179,7 @@ fn a_removed_peer_may_not_ask_and_leaves_no_metrics() {
     setting.book.apply(&PeerSet::default());
     setting.ask(Some(B), "cluster-a.example.com", &[]).unwrap_err();
     assert_eq!(setting.book.report("cluster-b"), None);
-    assert_eq!(setting.metric("strait_peer_inbound_queries_total", "cluster-b"), None);
+    assert_eq!(setting.metric("strait_peer_inbound_requests_total", "cluster-b"), None);
     // Back again before the old connection is gone: it still counts, and is taken off when it closes.
     setting.book.apply(&PeerSet::new(Generation(3), [peer("cluster-b")]).unwrap());
     assert_eq!(setting.book.report("cluster-b").unwrap().connections, 1);

@@ -13,15 +13,6 @@ pub(crate) enum Kind {
     Peer,
 }
 
-impl Kind {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Upstream => "upstream",
-            Self::Peer => "peer",
-        }
-    }
-}
-
 /// Why a question to one server failed; the label `reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -98,8 +89,11 @@ pub(super) struct Family {
     pub(super) state: IntGaugeVec,
     pub(super) dropped: IntCounterVec,
     pub(super) unmatched: IntCounterVec,
+    pub(super) reconnects: IntCounterVec,
     /// By group only.
     pub(super) outstanding: IntGaugeVec,
+    /// By group only.
+    pub(super) overloaded: IntCounterVec,
 }
 
 impl Family {
@@ -139,8 +133,20 @@ impl Family {
                 &format!("Answers of {whom} on a stream that nobody waited for."),
                 &labels,
             )?,
+            reconnects: counters(
+                registry,
+                &name("reconnects_total"),
+                &format!("Connections made to {whom} after the first one."),
+                &labels,
+            )?,
             outstanding: IntGaugeVec::new(
                 Opts::new(format!("{group}_outstanding"), format!("Questions to {whom} not answered yet.")),
+                &labels[..1],
+            )?,
+            overloaded: counters(
+                registry,
+                &format!("{group}_overloaded_total"),
+                &format!("Questions for {whom} refused because too many were outstanding."),
                 &labels[..1],
             )?,
         };
@@ -154,7 +160,7 @@ impl Family {
     /// Takes the series of one server away.
     pub(super) fn remove(&self, labels: [&str; 2]) {
         // An error only says that there is no such series.
-        for counters in [&self.requests, &self.dropped, &self.unmatched] {
+        for counters in [&self.requests, &self.dropped, &self.unmatched, &self.reconnects] {
             let _ = counters.remove_label_values(&labels);
         }
         let _ = self.duration.remove_label_values(&labels);
@@ -165,6 +171,13 @@ impl Family {
         for state in STATES {
             let _ = self.state.remove_label_values(&[labels[0], labels[1], state.as_str()]);
         }
+    }
+
+    /// Takes the series of one group of servers away.
+    pub(super) fn remove_group(&self, group: &str) {
+        // An error only says that there is no such series.
+        let _ = self.outstanding.remove_label_values(&[group]);
+        let _ = self.overloaded.remove_label_values(&[group]);
     }
 }
 

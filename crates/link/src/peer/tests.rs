@@ -215,7 +215,7 @@ async fn killing_one_of_two_gateways_loses_nothing() {
     for asker in askers {
         asker.await.expect("no question was lost");
     }
-    assert!(count(&registry, "strait_link_reconnects_total") >= 1);
+    assert!(count(&registry, "strait_peer_endpoint_reconnects_total") >= 1);
 }
 
 #[tokio::test]
@@ -458,7 +458,7 @@ async fn outstanding_questions_are_bounded() {
     eventually("one is outstanding", || async { peer.outstanding.in_use() == 1 }).await;
     let error = peer.answer(&ask(NAME)).await.unwrap_err();
     assert_eq!(error.to_string(), "1 questions to peer cluster-b are outstanding already");
-    assert_eq!(count(&registry, "strait_link_overloaded_total"), 1);
+    assert_eq!(count(&registry, "strait_peer_overloaded_total"), 1);
     waiting.abort();
     eventually("its room is free again", || async { peer.outstanding.in_use() == 0 }).await;
 }

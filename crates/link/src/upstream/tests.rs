@@ -143,7 +143,7 @@ async fn rfc7766_5_truncation_leads_to_tcp() {
         assert_eq!(address_in(&group.answer(&ask("big.example.com")).await.unwrap()), GOOD);
     }
     assert_eq!(count(&registry, "strait_upstream_tcp_retries_total", &[]), 3);
-    assert_eq!(count(&registry, "strait_link_reconnects_total", &[]), 0);
+    assert_eq!(count(&registry, "strait_upstream_reconnects_total", &[]), 0);
 }
 
 /// RFC 7766 6.2.4: a server may close a connection at any time; the question is asked again on a new one.
@@ -168,7 +168,7 @@ async fn rfc7766_6_2_4_a_closed_connection_is_made_again() {
     for _ in 0..5 {
         assert_eq!(address_in(&group.answer(&ask("big.example.com")).await.unwrap()), GOOD);
     }
-    assert_eq!(count(&registry, "strait_link_reconnects_total", &[]), 4);
+    assert_eq!(count(&registry, "strait_upstream_reconnects_total", &[]), 4);
 }
 
 /// A connection that died without saying so does not swallow question after question.
@@ -370,7 +370,7 @@ async fn outstanding_questions_are_bounded() {
     eventually("both are outstanding", || async { group.outstanding.in_use() == 2 }).await;
     let error = group.answer(&ask("www.example.com")).await.unwrap_err();
     assert!(matches!(&error, SourceError::Overloaded(text) if text.starts_with("2 questions")), "{error}");
-    assert_eq!(count(&registry, "strait_link_overloaded_total", &["."]), 1);
+    assert_eq!(count(&registry, "strait_upstream_overloaded_total", &["."]), 1);
     waiting.into_iter().for_each(|task| task.abort());
     eventually("their room is free again", || async { group.outstanding.in_use() == 0 }).await;
 }
@@ -467,7 +467,7 @@ async fn rfc8310_5_dns_over_tls_is_strict() {
         assert_eq!(address_in(&group.answer(&ask("www.example.com")).await.unwrap()), GOOD);
     }
     assert_eq!(padded.load(Ordering::Relaxed), 3);
-    assert_eq!(count(&registry, "strait_link_reconnects_total", &[]), 0);
+    assert_eq!(count(&registry, "strait_upstream_reconnects_total", &[]), 0);
     let (group, _) = with_name("other.example.net");
     let error = group.answer(&ask("www.example.com")).await.unwrap_err().to_string();
     assert!(error.contains(&format!("tls://{address}#other.example.net")), "{error}");

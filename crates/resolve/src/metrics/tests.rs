@@ -25,8 +25,8 @@ fn a_question_is_counted_under_its_labels() {
     zone.miss();
     let text = scrape(&registry);
     for line in [
-        r#"strait_requests_total{protocol="dot",type="AAAA",zone="example.com."} 1"#,
-        r#"strait_requests_total{protocol="udp",type="other",zone="example.com."} 2"#,
+        r#"strait_requests_total{transport="dot",type="AAAA",zone="example.com."} 1"#,
+        r#"strait_requests_total{transport="udp",type="other",zone="example.com."} 2"#,
         r#"strait_responses_total{rcode="NXDOMAIN",zone="example.com."} 1"#,
         r#"strait_responses_total{rcode="other",zone="example.com."} 2"#,
         r#"strait_request_duration_seconds_bucket{zone="example.com.",le="0.0001"} 2"#,

@@ -29,7 +29,7 @@ async fn a_miss_asks_the_source_and_a_hit_does_not() {
     bench.counts(&[
         (r#"strait_cache_misses_total{zone="example.com."}"#, 1),
         (r#"strait_cache_hits_total{kind="positive",zone="example.com."}"#, 1),
-        (r#"strait_requests_total{protocol="udp",type="A",zone="example.com."}"#, 2),
+        (r#"strait_requests_total{transport="udp",type="A",zone="example.com."}"#, 2),
         (r#"strait_responses_total{rcode="NOERROR",zone="example.com."}"#, 2),
         ("strait_cache_entries", 1),
     ]);
