@@ -8,7 +8,7 @@ use strait_process::Process;
 use strait_resolve::{ResolveMetrics, Resolver, ResolverSettings, Transit};
 use strait_serve::{DnsListeners, ServeMetrics, StreamLimits};
 
-use crate::hosts;
+use crate::hosts::HostsFiles;
 use crate::peers::PeerFeed;
 use crate::routes::LocalRoutes;
 
@@ -21,8 +21,9 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
     let listening = process.readiness.gate("listening");
     let listeners = DnsListeners::bind(&config.listen).await?;
 
-    let hosts = config.hosts.as_ref().map(|settings| hosts::follow(settings, process.shutdown.stop().clone()));
-    let local = LocalRoutes::start(&config, hosts, &listeners.addresses(), &link_metrics)?;
+    let hosts = config.hosts.as_ref().map(HostsFiles::read);
+    let local =
+        LocalRoutes::start(&config, hosts.as_ref().map(HostsFiles::data), &listeners.addresses(), &link_metrics)?;
     let links = config.identity.as_ref().map(|identity| {
         Arc::new(PeerLinks::new(LinkDefaults {
             credentials: identity.credentials.clone(),
@@ -42,8 +43,12 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
         query_log: strait_process::open_query_log(&config.daemon.query_log)?,
     }));
     let _feed = PeerFeed::start(&config, links, local, Arc::clone(&resolver), &process)?;
+    if let Some(hosts) = hosts {
+        hosts.follow(Arc::clone(&resolver), process.shutdown.stop().clone());
+    }
     if let Some(identity) = &config.identity {
-        strait_process::watch_credentials(identity.credentials.clone(), process.shutdown.stop().clone());
+        let stop = process.shutdown.stop().clone();
+        strait_process::watch_credentials(identity.credentials.clone(), &process.registry, stop)?;
     }
 
     tracing::info!(node = config.node, addresses = ?listeners.addresses(), "answering");

@@ -1,4 +1,7 @@
 //! Hosts files: read at start, and again when they change.
+//!
+//! A change also makes the resolver forget what it has cached: an upstream's answer for a name would
+//! hide the new entry until its TTL ends.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use strait_config::HostsSettings;
+use strait_resolve::Resolver;
 use strait_resolve::zone::HostsData;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -13,29 +17,62 @@ use tokio_util::sync::CancellationToken;
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The names of the files of `settings`, followed until `stop`. A bad line is logged and left out.
-pub(crate) fn follow(settings: &HostsSettings, stop: CancellationToken) -> Arc<ArcSwap<HostsData>> {
-    let files = settings.files.clone();
-    let ttl = settings.ttl;
-    let mut seen = stamps(&files);
-    let data = Arc::new(ArcSwap::from_pointee(load(&files, ttl)));
-    let current = Arc::clone(&data);
-    tokio::spawn(stop.run_until_cancelled_owned(async move {
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let watched = files.clone();
-            let Ok(now) = tokio::task::spawn_blocking(move || stamps(&watched)).await else { return };
-            if now != seen {
-                seen = now;
-                let changed = files.clone();
-                let Ok(newer) = tokio::task::spawn_blocking(move || load(&changed, ttl)).await else { return };
-                current.store(Arc::new(newer));
+/// The hosts files and the names they gave when they were last read.
+#[derive(Clone)]
+pub(crate) struct HostsFiles {
+    files: Vec<PathBuf>,
+    ttl: u32,
+    seen: Vec<Stamp>,
+    data: Arc<ArcSwap<HostsData>>,
+}
+
+/// Length and time of change of a file; none for one that cannot be read.
+type Stamp = Option<(u64, SystemTime)>;
+
+impl HostsFiles {
+    /// Reads the files. A bad line is logged and left out.
+    pub(crate) fn read(settings: &HostsSettings) -> Self {
+        // The stamps first: a change in between is seen at the next look.
+        let seen = stamps(&settings.files);
+        let data = Arc::new(ArcSwap::from_pointee(load(&settings.files, settings.ttl)));
+        Self { files: settings.files.clone(), ttl: settings.ttl, seen, data }
+    }
+
+    /// The names, always as last read.
+    pub(crate) fn data(&self) -> Arc<ArcSwap<HostsData>> {
+        Arc::clone(&self.data)
+    }
+
+    /// Looks at the files until `stop`.
+    pub(crate) fn follow(mut self, resolver: Arc<Resolver>, stop: CancellationToken) {
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            let mut ticks = tokio::time::interval(INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let mut looking = self.clone();
+                let looked = tokio::task::spawn_blocking(move || (looking.look(), looking)).await;
+                let Ok((changed, after)) = looked else { return };
+                self = after;
+                if changed {
+                    resolver.flush_all();
+                }
             }
+        }));
+    }
+
+    /// Reads the files again if one was touched, and says whether they give other names now.
+    fn look(&mut self) -> bool {
+        let now = stamps(&self.files);
+        if now == self.seen {
+            return false;
         }
-    }));
-    data
+        self.seen = now;
+        let newer = load(&self.files, self.ttl);
+        let changed = newer != **self.data.load();
+        self.data.store(Arc::new(newer));
+        changed
+    }
 }
 
 fn load(files: &[PathBuf], ttl: u32) -> HostsData {
@@ -47,8 +84,7 @@ fn load(files: &[PathBuf], ttl: u32) -> HostsData {
     data
 }
 
-/// Length and time of change of each file; none for one that cannot be read.
-fn stamps(files: &[PathBuf]) -> Vec<Option<(u64, SystemTime)>> {
+fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
     let stamp = |path: &PathBuf| {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.len(), metadata.modified().ok()?))

@@ -62,6 +62,12 @@ impl ActiveTable {
         Self { generation: self.generation + 1, table: Arc::clone(table), routes }
     }
 
+    /// The same routes without a past: what was answered by way of the old table is no longer current.
+    pub(crate) fn renewed(&self, metrics: &ResolveMetrics) -> Self {
+        let routes = self.table.iter().map(|route| Arc::new(Self::activate(route, metrics))).collect();
+        Self { generation: self.generation + 1, table: Arc::clone(&self.table), routes }
+    }
+
     fn activate(route: &Arc<Route>, metrics: &ResolveMetrics) -> ActiveRoute {
         let label = route.zone.to_lowercase().to_string();
         let zone = Arc::new(ZoneState::new(&label, route.kind, metrics));

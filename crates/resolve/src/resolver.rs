@@ -70,8 +70,10 @@ impl Resolver {
         Arc::clone(self.road.active.load().table())
     }
 
-    /// Forgets every cached answer.
+    /// Forgets every cached answer; those still in flight are not kept either.
     pub fn flush_all(&self) {
+        let metrics = &self.road.settings.metrics;
+        self.road.active.rcu(|before| Arc::new(before.renewed(metrics)));
         self.road.cache.clear();
     }
 }

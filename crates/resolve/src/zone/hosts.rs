@@ -16,7 +16,7 @@ use crate::{Ask, BoxFuture, Source, SourceError};
 const MAX_PROBLEMS: usize = 20;
 
 /// The names that hosts files know.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct HostsData {
     addresses: HashMap<Name, Vec<IpAddr>>,
     names: HashMap<IpAddr, Name>,

@@ -77,6 +77,22 @@ async fn an_answer_still_in_flight_from_an_old_source_is_not_kept() {
 }
 
 #[tokio::test]
+async fn an_answer_still_in_flight_when_all_is_forgotten_is_not_kept() {
+    let gate = Arc::new(Semaphore::new(0));
+    let slow = Scripted::gated(&gate, |ask| address(ask, 60, 1));
+    let bench = Arc::new(Bench::new([("example.com", "upstream", Arc::clone(&slow))]));
+    let waiting = tokio::spawn({
+        let bench = Arc::clone(&bench);
+        async move { last_octet(&bench, "web.example.com").await }
+    });
+    until(|| slow.calls() == 1).await;
+    bench.resolver.flush_all();
+    gate.add_permits(1);
+    assert_eq!(waiting.await.unwrap(), 1);
+    assert_eq!(bench.now("web.example.com", "A").0, Now::Later);
+}
+
+#[tokio::test]
 async fn a_zone_that_goes_takes_its_counters_along() {
     let bench = Bench::new([("example.com", "peer", source(1)), ("example.net", "peer", source(2))]);
     bench.ask("web.example.com", "A").await;
