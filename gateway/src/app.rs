@@ -78,7 +78,7 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
         observer: inbound,
         services: tonic::service::Routes::new(distribution),
     };
-    strait_process::watch_credentials(config.identity.credentials.clone(), stop.clone());
+    strait_process::watch_credentials(config.identity.credentials.clone(), &process.registry, stop.clone())?;
 
     tracing::info!(cluster = config.cluster, suffix = %config.suffix, home = home.description(),
         addresses = ?listeners.addresses(), socket = %config.socket.display(), "answering peers");

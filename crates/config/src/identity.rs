@@ -48,8 +48,12 @@ impl IdentityDraft {
         if readable != [true; 3] {
             return None;
         }
-        let credentials = Credentials::load(&self.certificate.path.value, &self.key.path.value)
-            .map_err(|error| note(cx, &self.certificate.path.at, &error.to_string()))
+        let (certificate, key) = (&self.certificate.path, &self.key.path);
+        let credentials = Credentials::load(&certificate.value, &key.value)
+            .map_err(|error| {
+                let about_key = error.file() == key.value && key.value != certificate.value;
+                note(cx, if about_key { &key.at } else { &certificate.at }, &error.to_string());
+            })
             .ok()?;
         let id = credentials.id();
         let trust_bundle = TrustBundle::from_file(&self.trust_bundle.path.value, Some(id.trust_domain.clone()))

@@ -50,6 +50,9 @@ pub enum ConnectError {
     /// There is no socket.
     #[error("there is no socket {}; is the gateway running? Name its socket with --socket (the `socket` of its configuration)", .0.display())]
     Missing(PathBuf),
+    /// Something else is there.
+    #[error("{} is not a socket; name the admin socket of the gateway with --socket (the `socket` of its configuration)", .0.display())]
+    NotASocket(PathBuf),
     /// Nobody answers.
     #[error("nobody answers on {}: the gateway that made it is gone; start the gateway", .0.display())]
     Stale(PathBuf),
@@ -185,10 +188,16 @@ fn explain(path: &Path, error: &io::Error) -> ConnectError {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::NotFound => ConnectError::Missing(path),
+        // The system says the same of a file that is no socket.
+        io::ErrorKind::ConnectionRefused if !is_socket(&path) => ConnectError::NotASocket(path),
         io::ErrorKind::ConnectionRefused => ConnectError::Stale(path),
         io::ErrorKind::PermissionDenied => ConnectError::Permission(path),
         _ => ConnectError::Failed { path, reason: error.to_string() },
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.file_type().is_socket())
 }
 
 #[cfg(test)]

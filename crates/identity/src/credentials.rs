@@ -87,6 +87,34 @@ pub enum CredentialsError {
         /// When it ended, seconds since 1970-01-01 UTC.
         not_after: i64,
     },
+    /// The files were replaced by those of somebody else.
+    #[error("{}: it is for {now}, but this process runs as {before}; put a certificate for {before} there, or restart to run as {now}", file.display())]
+    OtherIdentity {
+        /// The file.
+        file: PathBuf,
+        /// Who we are.
+        before: SpiffeId,
+        /// Whose it is.
+        now: SpiffeId,
+    },
+}
+
+impl CredentialsError {
+    /// The file to look at.
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::OtherKey { key, .. } => key,
+            Self::Unreadable { file, .. }
+            | Self::Pem { file, .. }
+            | Self::NoCertificate { file }
+            | Self::NoKey { file }
+            | Self::UnusableKey { file, .. }
+            | Self::NoIdentity { file, .. }
+            | Self::NotYetValid { file, .. }
+            | Self::Expired { file, .. }
+            | Self::OtherIdentity { file, .. } => file,
+        }
+    }
 }
 
 /// A certificate chain with its key, and the identity it claims. Cheap to clone; all clones see a reload.
@@ -141,7 +169,13 @@ impl Credentials {
         if texts == current.load().texts {
             return Ok(false);
         }
-        current.store(Arc::new(Pair::parse(certificate, key, texts)?));
+        let pair = Pair::parse(certificate, key, texts)?;
+        // Routes, delegations and the path of a question are made from the identity at the start.
+        let (before, now) = (self.id(), pair.identity.id.clone());
+        if now != before {
+            return Err(CredentialsError::OtherIdentity { file: certificate.clone(), before, now });
+        }
+        current.store(Arc::new(pair));
         Ok(true)
     }
 }

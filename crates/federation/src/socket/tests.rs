@@ -111,6 +111,13 @@ async fn a_connection_that_fails_says_what_to_do() {
     let error = connect_admin(&path).await.unwrap_err().to_string();
     let expected = "the gateway that made it is gone; start the gateway";
     assert_eq!(error, format!("nobody answers on {}: {expected}", path.display()));
+    // The system says "refused" of a file that is no socket too; no gateway has made it.
+    let file = folder.path().join("gateway.yaml");
+    std::fs::write(&file, "").unwrap();
+    let error = connect_admin(&file).await.unwrap_err().to_string();
+    let expected =
+        "is not a socket; name the admin socket of the gateway with --socket (the `socket` of its configuration)";
+    assert_eq!(error, format!("{} {expected}", file.display()));
     // The tests may run as root, who is refused nothing.
     let refused = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
     assert!(explain(&path, &refused).to_string().starts_with("no permission for "));

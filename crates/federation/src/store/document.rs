@@ -76,6 +76,7 @@ fn explain(bytes: &[u8], error: &serde_json::Error) -> DocumentError {
 
 /// What every version has.
 #[derive(Deserialize)]
+#[serde(expecting = "an object that begins with \"version\"")]
 struct Head {
     #[serde(rename = "version", deserialize_with = "known_version")]
     _version: u64,

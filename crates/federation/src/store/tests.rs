@@ -61,6 +61,12 @@ fn a_damaged_file_is_reported_and_kept() {
         ),
         // Not ours at all.
         ("garbage", "peers: []\n".into(), ":1:1: expected value\n  1 | peers: []\n    | ^"),
+        // JSON, but of another shape.
+        (
+            "list",
+            "[]".into(),
+            ":1:2: invalid length 0, expected an object that begins with \"version\"\n  1 | []\n    |  ^",
+        ),
         // Trailing bytes after a whole set.
         (
             "trailing",

@@ -161,6 +161,23 @@ fn a_reload_swaps_for_every_clone_and_only_what_is_good() {
     assert!(clone.not_after() < first_end);
 }
 
+/// What a process is, its routes and delegations are made of: it cannot become somebody else on the way.
+#[test]
+fn a_reload_does_not_change_who_we_are() {
+    let a = authority("cluster-a.example.com");
+    let files = Files::issued(&a, GATEWAY);
+    let credentials = files.load().unwrap();
+    let node = "spiffe://cluster-a.example.com/node-agent/node-1";
+    let other = a.issue(&leaf_request(node)).unwrap();
+    files.write(&other.certificate_pem, &other.key_pem);
+    let expected = format!(
+        "{}: it is for {node}, but this process runs as {GATEWAY}; put a certificate for {GATEWAY} there, or restart to run as {node}",
+        files.certificate().display()
+    );
+    assert_eq!(credentials.reload().unwrap_err().to_string(), expected);
+    assert_eq!(credentials.id().to_string(), GATEWAY);
+}
+
 #[test]
 fn keys_are_never_printed() {
     let a = authority("cluster-a.example.com");
