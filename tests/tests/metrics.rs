@@ -1,0 +1,214 @@
+//! `docs/metrics.md` and the programs say the same: families, types, labels, values.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use strait_tests::client::{tls, udp};
+use strait_tests::program::repository;
+use strait_tests::{
+    Cluster, ClusterPlan, Home, Leaf, OrdinaryServer, Reply, ScriptedServer, ask, ask_tcp, ask_udp, eventually, query,
+    until,
+};
+use strait_wire::Class;
+
+/// Label values by label; no values listed means that configuration gives them.
+type Labels = BTreeMap<String, BTreeSet<String>>;
+
+/// A family: its type, and its labels with the values seen or listed.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Family {
+    kind: String,
+    labels: Labels,
+}
+
+type Families = BTreeMap<String, Family>;
+
+/// The tables of `docs/metrics.md`.
+fn documented() -> Families {
+    let text = std::fs::read_to_string(repository().join("docs/metrics.md")).unwrap();
+    let mut families = Families::new();
+    for row in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, kind, labels, _meaning] = cells[..] else { panic!("a row of {} cells: {row}", cells.len()) };
+        let family = Family { kind: kind.to_owned(), labels: listed(labels) };
+        let before = families.insert(name.trim_matches('`').to_owned(), family);
+        assert_eq!(before, None, "{name} is documented twice");
+    }
+    families
+}
+
+/// `` `zone`, `transport` (udp, tcp) ``
+fn listed(cell: &str) -> Labels {
+    let pieces: Vec<&str> = cell.split('`').collect();
+    let values = |text: &str| -> BTreeSet<String> {
+        let inside = text.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+        inside.map_or_else(BTreeSet::new, |(inside, _)| inside.split(", ").map(str::to_owned).collect())
+    };
+    pieces[1..].chunks(2).map(|pair| (pair[0].to_owned(), values(pair[1]))).collect()
+}
+
+/// A page of `/metrics`, added to `families`.
+fn read(page: &str, families: &mut Families) {
+    let mut current = String::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            name.clone_into(&mut current);
+            kind.clone_into(&mut families.entry(current.clone()).or_default().kind);
+        } else if !line.starts_with('#') {
+            let labels =
+                line.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}')).map_or("", |(inside, _)| inside);
+            let family = families.get_mut(&current).unwrap();
+            for pair in labels.split("\",").filter(|pair| !pair.is_empty()) {
+                let (label, value) = pair.split_once("=\"").unwrap();
+                if label != "le" {
+                    let value = value.trim_end_matches('"').to_owned();
+                    family.labels.entry(label.to_owned()).or_default().insert(value);
+                }
+            }
+        }
+    }
+}
+
+/// Two peered clusters that have seen every kind of traffic.
+fn busy_clusters() -> (Cluster, Cluster, (ScriptedServer, OrdinaryServer)) {
+    // In lower case: over UDP the case is random.
+    let upstream =
+        ScriptedServer::start(|received| match received.question().name.to_lowercase().to_string().as_str() {
+            "big.example." if !received.tcp => vec![Reply::truncated(received)],
+            "forged.example." => {
+                let good = Reply::address(received, "192.0.2.1");
+                vec![good.clone().with_wrong_id(), good]
+            }
+            _ => vec![Reply::address(received, "192.0.2.1")],
+        });
+    let zone = "@ 30 IN SOA ns h 1 2 3 4 5\n@ 30 IN NS ns\nns 30 IN A 10.2.0.10\nweb.shop.svc 30 IN A 10.2.0.1\n";
+    let cluster_dns = OrdinaryServer::start(&[("cluster.local.", zone)]);
+    let a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"]))
+        .agent(&format!("upstreams: {{ servers: [\"{}\"] }}", upstream.address()))
+        .agent("zones: [{ name: static.example, records: [{ name: api, type: A, value: 192.0.2.1 }] }]")
+        .start();
+    let b = ClusterPlan::new("cluster-b", Home::ClusterDns(cluster_dns.address())).start();
+    a.add_peer(&b, &b.endpoints("tls"));
+    b.add_peer(&a, &a.endpoints("grpc"));
+    (a, b, (upstream, cluster_dns))
+}
+
+fn make_traffic(a: &Cluster, b: &Cluster) {
+    // Static, upstream twice (a miss and a hit), truncated, forged, a peer's, a name without a zone at b's agent.
+    for name in ["api.static.example", "www.example", "www.example", "big.example", "forged.example"] {
+        ask(a.dns, name, "A");
+    }
+    a.resolve("web.shop.svc.cluster-b.example.com");
+    ask(b.dns, "nobody.knows.example", "A");
+    ask(a.dns, "api.static.example", "TYPE65399");
+    ask_tcp(a.dns, &query("api.static.example", "A")).unwrap();
+    // Another class; a datagram that is no question.
+    let mut chaos = query("version.bind", "TXT");
+    chaos.questions[0].class = Class(3);
+    ask_udp(a.dns, &chaos).unwrap();
+    udp(a.dns).unwrap().send(b"hello").unwrap();
+    // At the gateway: a stranger, and a peer that asks for what it may not have.
+    assert!(tls(b.gateway().seat.tls, None, &["dot"]).and_then(|mut s| s.ask(&query("a.example", "A"))).is_err());
+    let peer = a.authority().issue(&Leaf::of("spiffe://cluster-a.example.com/gateway"));
+    tls(b.gateway().seat.tls, Some(&peer), &["dot"]).unwrap().ask(&query("a.example", "A")).unwrap();
+}
+
+#[test]
+fn the_documented_families_are_those_exposed() {
+    let (mut a, mut b, _servers) = busy_clusters();
+    make_traffic(&a, &b);
+    let documented = documented();
+    // The last counts come a moment after their answers.
+    let missing = |exposed: &Families| {
+        documented.keys().filter(|name| !exposed.contains_key(*name)).cloned().collect::<Vec<String>>()
+    };
+    let mut exposed = Families::new();
+    let mut scrape = || {
+        let pages = [a.agent().get("/metrics"), a.gateway().program().get("/metrics")];
+        let others = [b.agent().get("/metrics"), b.gateway().program().get("/metrics")];
+        for (status, page) in pages.into_iter().chain(others).map(Option::unwrap) {
+            assert_eq!(status, 200);
+            read(&page, &mut exposed);
+        }
+        exposed.clone()
+    };
+    let first = scrape();
+    until(&format!("the documented families that are not exposed: {:?}", missing(&first)), || {
+        missing(&scrape()).is_empty()
+    });
+    for (name, family) in scrape() {
+        let Some(promised) = documented.get(&name) else { panic!("{name} is exposed but not documented") };
+        assert_eq!(family.kind, promised.kind, "{name}");
+        let names = |labels: &Labels| labels.keys().cloned().collect::<Vec<String>>();
+        assert_eq!(names(&family.labels), names(&promised.labels), "labels of {name}");
+        for (label, values) in &family.labels {
+            let listed = &promised.labels[label];
+            let unlisted: Vec<&String> = values.difference(listed).collect();
+            assert!(
+                listed.is_empty() || unlisted.is_empty(),
+                "{name}: {label} is {unlisted:?}, not in docs/metrics.md"
+            );
+        }
+    }
+}
+
+/// Where every value has its series from the start, the list in the document is complete and nothing more.
+#[test]
+fn the_listed_values_are_those_there_are() {
+    let (mut a, b, _servers) = busy_clusters();
+    let page = eventually("a scrape", || {
+        let (_, page) = a.agent().get("/metrics")?;
+        page.contains("strait_peer_endpoint_state").then_some(page)
+    });
+    let mut exposed = Families::new();
+    read(&page, &mut exposed);
+    drop(b);
+    let documented = documented();
+    for name in [
+        "strait_connections",
+        "strait_connections_total",
+        "strait_connections_refused_total",
+        "strait_connections_closed_total",
+        "strait_udp_dropped_total",
+        "strait_upstream_failures_total",
+        "strait_upstream_state",
+        "strait_peer_endpoint_failures_total",
+        "strait_peer_endpoint_state",
+        "strait_certificate_reloads_total",
+    ] {
+        for (label, listed) in documented[name].labels.iter().filter(|(_, listed)| !listed.is_empty()) {
+            assert_eq!(&exposed[name].labels[label], listed, "{name}: {label}");
+        }
+    }
+}
+
+#[test]
+fn names_follow_the_conventions() {
+    for (name, family) in documented() {
+        let counter = family.kind == "counter";
+        assert_eq!(name.ends_with("_total"), counter, "{name} is a {}", family.kind);
+        if family.kind == "histogram" {
+            assert!(name.ends_with("_seconds"), "{name} has no unit");
+        }
+        assert!(name.starts_with("strait_") || name.starts_with("process_"), "{name}");
+    }
+}
+
+/// Each query of the document names families that exist.
+#[test]
+fn the_queries_of_the_document_name_what_there_is() {
+    let documented = documented();
+    let text = std::fs::read_to_string(repository().join("docs/metrics.md")).unwrap();
+    let mut named = 0;
+    for line in text.lines().filter(|line| line.starts_with("    ")) {
+        for word in line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+            if word.starts_with("strait_") {
+                named += 1;
+                let family = word.trim_end_matches("_bucket");
+                assert!(documented.contains_key(family), "{word} in: {line}");
+            }
+        }
+    }
+    assert!(named >= 10, "only {named} names found");
+}
