@@ -115,7 +115,7 @@ fn every_key_of_a_node_agent() {
     assert!(upstreams.zone.is_root() && upstreams.ca.is_some());
     assert_eq!((upstreams.name.as_str(), upstreams.max_outstanding), (".", 100));
     assert_eq!(upstreams.exclude, config.listen);
-    assert_eq!(config.forward[0].name, "cluster.local");
+    assert_eq!(config.forward[0].name, "cluster.local.");
     let peer = &config.peers[0];
     assert_eq!((peer.name.as_str(), peer.suffix.to_string()), ("cluster-b", "cluster-b.example.com.".to_owned()));
     assert_eq!(peer.trust_bundle.trust_domain().as_str(), "cluster-b.example.com");
