@@ -119,9 +119,15 @@ impl Program {
         });
     }
 
+    /// The address of its admin HTTP.
+    #[track_caller]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.expect("the program has an admin address")
+    }
+
     /// Status and body of a page of the admin HTTP; none when nobody listens.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        http_get(self.admin.expect("the program has an admin address"), path)
+        http_get(self.admin(), path)
     }
 
     /// The value of the first metric whose line begins so: `strait_x_total{zone="a"`; 0 when there is none.
