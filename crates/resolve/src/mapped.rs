@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strait_wire::{Answer, Flags, Question, Rcode, ZoneMapping};
+use strait_wire::{Answer, AnswerKind, ClusterPath, Ede, Flags, Question, Rcode, ZoneMapping};
 
 use crate::{Ask, BoxFuture, Source, SourceError};
 
@@ -46,9 +46,19 @@ impl Source for MappedSource {
         Box::pin(async move {
             let inward = self.inward(ask)?;
             let answer = self.home.answer(&inward).await.map_err(|error| without_details(&error))?;
-            self.outward(&answer)
+            self.outward(&answer).map(|answer| with_path(answer, &ask.path))
         })
     }
+}
+
+/// A refusal behind the home zone tells which clusters the question has passed: whoever forwards in a circle reads
+/// it there. The clusters are those that the asking one has told of; a failure of a question with a path is not kept.
+fn with_path(answer: Answer, path: &ClusterPath) -> Answer {
+    let refused = answer.kind() == AnswerKind::Failure && answer.ede().is_some_and(|ede| ede.code == Ede::PROHIBITED);
+    if !refused || path.is_empty() {
+        return answer;
+    }
+    answer.with_ede(Ede::new(Ede::PROHIBITED, format!("refused behind this cluster; the question has passed {path}")))
 }
 
 /// What failed, without names and addresses of the home cluster: they are nobody else's business. The gateway's own
@@ -74,7 +84,7 @@ fn unmappable(error: impl std::fmt::Display) -> SourceError {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use strait_wire::{Class, Ede, Name, Rdata, Record, RecordType};
+    use strait_wire::{Class, Name, Rdata, Record, RecordType};
 
     use super::*;
     use crate::testing::{Scripted, a_record, answer, ask, cname_record, name, soa_record};
@@ -145,5 +155,20 @@ mod tests {
         });
         let error = mapped(home).answer(&ask("web.shop.svc.cluster-b.example.com", "A")).await.unwrap_err();
         assert_eq!(error.to_string(), "the cluster's own DNS did not answer");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_names_the_clusters_passed_and_nothing_of_the_home_zone() {
+        let home = Scripted::new(|ask| {
+            let ede = Ede::new(Ede::PROHIBITED, "web.shop.svc.cluster.local: refused");
+            Ok(Answer::failure(ask.question.clone(), Rcode::REFUSED, Some(ede)))
+        });
+        let source = mapped(home);
+        let question = ask("web.shop.svc.cluster-b.example.com", "A");
+        let told = async |path: ClusterPath| source.answer(&Ask { path, ..question.clone() }).await.unwrap();
+        let passed = told(ClusterPath::default().passing("a.example").unwrap()).await;
+        let text = "refused behind this cluster; the question has passed a.example";
+        assert_eq!(passed.ede(), Some(&Ede::new(Ede::PROHIBITED, text)));
+        assert_eq!(told(ClusterPath::default()).await.ede(), Some(&Ede::new(Ede::PROHIBITED, "")));
     }
 }
