@@ -48,7 +48,17 @@ impl Leaf {
 impl Authority {
     /// A new one, of a trust domain: `cluster-a.example.com`.
     pub fn new(trust_domain: &str) -> Self {
-        let mut params = params(&format!("{trust_domain} test CA"), Duration::days(-1), Duration::days(1));
+        Self::valid(trust_domain, Duration::days(-1), Duration::days(1))
+    }
+
+    /// One that has ended an hour ago.
+    pub fn expired(trust_domain: &str) -> Self {
+        Self::valid(trust_domain, Duration::days(-2), Duration::hours(-1))
+    }
+
+    /// One that is valid from and until so long from now.
+    fn valid(trust_domain: &str, from: Duration, until: Duration) -> Self {
+        let mut params = params(&format!("{trust_domain} test CA"), from, until);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.subject_alt_names = vec![uri(&format!("spiffe://{trust_domain}"))];
