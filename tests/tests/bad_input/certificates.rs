@@ -1,11 +1,16 @@
 //! Certificates that cannot be used, as `--check-config` tells it: file, line, column, caret, what to do.
 
+use strait_tests::cluster::succeed;
 use strait_tests::{Authority, Folder, Leaf};
 
 use super::{call, stderr};
 
 const DOMAIN: &str = "cluster-a.example.com";
 const GATEWAY: &str = "spiffe://cluster-a.example.com/gateway";
+
+fn copy(folder: &Folder, from: &str, to: &str) {
+    std::fs::copy(folder.path(from), folder.path(to)).unwrap();
+}
 
 /// The line of the configuration that names the files; messages point into it.
 const IDENTITY: &str = "identity: { certificate: tls.crt, key: tls.key, trustBundle: ca.crt }";
@@ -45,6 +50,8 @@ const BUNDLE: (usize, usize) = (62, 6);
 #[test]
 fn each_bad_certificate_is_told_with_its_place_and_its_remedy() {
     type Damage = Box<dyn Fn(&Folder, &Authority)>;
+    /// What is wrong, how it comes about, where the message points, what it says, what to do.
+    type Case<'a> = (&'a str, Damage, (usize, usize), &'a str, &'a str);
     let leaf = |leaf: Leaf| -> Damage {
         Box::new(move |folder, authority| {
             let issued = authority.issue(&leaf);
@@ -54,7 +61,7 @@ fn each_bad_certificate_is_told_with_its_place_and_its_remedy() {
     };
     let remove =
         |name: &'static str| -> Damage { Box::new(move |folder, _| std::fs::remove_file(folder.path(name)).unwrap()) };
-    let cases: Vec<(&str, Damage, (usize, usize), &str, &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (
             "the key of another certificate",
             Box::new(|folder, authority| drop(folder.write("tls.key", authority.issue(&Leaf::of(GATEWAY)).key))),
@@ -117,7 +124,7 @@ fn each_bad_certificate_is_told_with_its_place_and_its_remedy() {
         ),
         (
             "no key in the key's file",
-            Box::new(|folder, _| drop(std::fs::copy(folder.path("tls.crt"), folder.path("tls.key")).unwrap())),
+            Box::new(|folder, _| copy(folder, "tls.crt", "tls.key")),
             KEY,
             "DIR/tls.key: no private key in it",
             "one is needed (-----BEGIN PRIVATE KEY-----)",
@@ -132,11 +139,10 @@ fn each_bad_certificate_is_told_with_its_place_and_its_remedy() {
         (
             "the CA as leaf",
             Box::new(|folder, _| {
-                let ca = strait_tests::cluster::succeed;
                 let dir = folder.path("pki").to_string_lossy().into_owned();
-                ca(&["pki", "init", "--trust-domain", DOMAIN, "--dir", &dir]);
-                for (from, to) in [("ca.crt", "tls.crt"), ("ca.key", "tls.key"), ("ca.crt", "ca.crt")] {
-                    std::fs::copy(folder.path("pki").join(from), folder.path(to)).unwrap();
+                succeed(&["pki", "init", "--trust-domain", DOMAIN, "--dir", &dir]);
+                for (from, to) in [("pki/ca.crt", "tls.crt"), ("pki/ca.key", "tls.key"), ("pki/ca.crt", "ca.crt")] {
+                    copy(folder, from, to);
                 }
             }),
             CERTIFICATE,
@@ -146,7 +152,7 @@ fn each_bad_certificate_is_told_with_its_place_and_its_remedy() {
         ),
         (
             "a leaf as CA",
-            Box::new(|folder, _| drop(std::fs::copy(folder.path("tls.crt"), folder.path("ca.crt")).unwrap())),
+            Box::new(|folder, _| copy(folder, "tls.crt", "ca.crt")),
             BUNDLE,
             "DIR/ca.crt: certificate 1 (CN=leaf) is not a CA",
             "give the cluster's ca.crt, not a leaf such as tls.crt",

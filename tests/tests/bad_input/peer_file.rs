@@ -8,7 +8,7 @@ use super::{call, stderr, with_a_peer};
 /// What has happened to the file, what it holds then, and what is said behind its name.
 fn damages(whole: &str) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let entry = &whole[whole.find("    {").unwrap()..whole.rfind("    }").unwrap() + 5];
-    let upto = |words: &str| whole[..whole.find(words).unwrap() + words.len()].as_bytes().to_vec();
+    let upto = |words: &str| whole.as_bytes()[..whole.find(words).unwrap() + words.len()].to_vec();
     vec![
         (
             "truncated",
