@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chain::{Chain, Part};
-use strait_wire::{Answer, AnswerKind, Question};
+use strait_wire::{Answer, AnswerKind, ClusterPath, Name, Question};
 
 use crate::active::{ActiveRoute, ActiveTable};
 use crate::cache::{CacheKey, Entry};
+use crate::flight::Overloaded;
 use crate::resolver::Road;
 use crate::{Ask, SourceError};
 
@@ -32,7 +33,7 @@ pub(crate) async fn resolve(
     if let Some(entry) = road.look_up(&key, &ask.path, &active, Instant::now()) {
         return entry;
     }
-    let first = ask_source(&road, &ask, &route).await;
+    let first = ask_source(&road, &ask, &active, &route).await;
     let mut chain = Chain::begin(ask.question.clone(), first, road.settings.cache.failure_lifetime());
     while let Some(target) = chain.dangling().filter(|_| road.settings.follow_aliases) {
         let question = Question { name: target.to_lowercase(), ..ask.question.clone() };
@@ -42,12 +43,12 @@ pub(crate) async fn resolve(
         }
     }
     let entry = Arc::new(chain.finish(active.generation()));
-    keep(&road, &key, &ask, &entry);
+    keep(&road, &key, &ask, &route, &entry);
     entry
 }
 
 /// What is said about the target of an alias; none when no zone holds it.
-async fn visit(road: &Road, ask: &Ask, active: &ActiveTable) -> Option<Part> {
+async fn visit(road: &Arc<Road>, ask: &Ask, active: &ActiveTable) -> Option<Part> {
     let (key, now) = (CacheKey::of_ask(ask), Instant::now());
     if let Some(entry) = road.look_up(&key, &ask.path, active, now) {
         return Some(Part::cached(&entry, now));
@@ -56,25 +57,22 @@ async fn visit(road: &Road, ask: &Ask, active: &ActiveTable) -> Option<Part> {
     if let Some(error) = road.loop_guard(&ask.path, &route.zone) {
         return Some(failed(road, ask, route, &error));
     }
-    let part = ask_source(road, ask, route).await;
+    let part = ask_source(road, ask, active, route).await;
     if part.cached && part.answer.dangling_alias().is_none() {
         let zone = Arc::clone(&part.zone);
         let entry = Entry::new(part.answer.clone(), zone, Vec::new(), part.lifetime, active.generation());
-        keep(road, &key, ask, &Arc::new(entry));
+        keep(road, &key, ask, route, &Arc::new(entry));
     }
     Some(part)
 }
 
-/// One exchange with one source.
-async fn ask_source(road: &Road, ask: &Ask, route: &ActiveRoute) -> Part {
-    let source = &route.route.source;
-    let answered = match source.answer_now(ask) {
+/// What one source says, as far as it is the source's to say.
+async fn ask_source(road: &Arc<Road>, ask: &Ask, active: &ActiveTable, route: &Arc<ActiveRoute>) -> Part {
+    let answered = match route.route.source.answer_now(ask) {
         Some(answer) => Ok(answer),
-        None => tokio::time::timeout(SOURCE_BOUND, source.answer(ask)).await.unwrap_or_else(|_| {
-            Err(SourceError::Unreachable(format!("{} had no answer within {SOURCE_BOUND:?}", route.zone.label)))
-        }),
+        None => share_exchange(road, ask, active, route).await,
     };
-    let answer = match answered {
+    let answer = match answered.and_then(|answer| only_its_own(answer, active, route)) {
         Ok(answer) => answer,
         Err(error) => return failed(road, ask, route, &error),
     };
@@ -85,6 +83,43 @@ async fn ask_source(road: &Road, ask: &Ask, route: &ActiveRoute) -> Part {
     // A part of an answer is not the answer to the next question.
     let lifetime = if answer.is_truncated() { Duration::ZERO } else { lifetime };
     Part::new(answer, lifetime, route)
+}
+
+/// One exchange with one source, for everybody who has the same question for it now, by whatever way it came:
+/// an upstream must not be made to answer one question many times over (RFC 5452 5).
+async fn share_exchange(
+    road: &Arc<Road>,
+    ask: &Ask,
+    active: &ActiveTable,
+    route: &Arc<ActiveRoute>,
+) -> Result<Answer, SourceError> {
+    let path = if route.route.carries_path() { ask.path.clone() } else { ClusterPath::default() };
+    let key = [&active.generation().to_be_bytes(), CacheKey::of_ask(ask).as_bytes(), &path.encode()].concat();
+    let start = || {
+        let (ask, route) = (Ask { path, ..ask.clone() }, Arc::clone(route));
+        async move {
+            let answered = tokio::time::timeout(SOURCE_BOUND, route.route.source.answer(&ask)).await;
+            let late = || format!("{} had no answer within {SOURCE_BOUND:?}", route.zone.label);
+            answered.unwrap_or_else(|_| Err(SourceError::Unreachable(late())))
+        }
+    };
+    match road.asking.join(&key, start) {
+        Ok(seat) => seat.outcome().await.unwrap_or_else(|| Err(SourceError::BrokenOff)),
+        Err(Overloaded) => Err(SourceError::Overloaded("too many questions are waiting for answers".into())),
+    }
+}
+
+/// Names that another route holds are not this source's to speak of: the answer ends before the first of them, and
+/// its own route is asked.
+fn only_its_own(answer: Answer, active: &ActiveTable, route: &ActiveRoute) -> Result<Answer, SourceError> {
+    if !answer.tells_of_others() {
+        return Ok(answer);
+    }
+    let is_its_own = |name: &Name| {
+        let held_by = active.find(name.to_lowercase().as_wire());
+        held_by.is_some_and(|other| Arc::ptr_eq(&other.zone, &route.zone))
+    };
+    answer.keep_names(is_its_own).map_err(|error| SourceError::BadAnswer(error.to_string()))
 }
 
 fn failed(road: &Road, ask: &Ask, route: &ActiveRoute, error: &SourceError) -> Part {
@@ -98,8 +133,9 @@ fn failed(road: &Road, ask: &Ask, route: &ActiveRoute, error: &SourceError) -> P
 }
 
 /// Stores what may be told to others: not a failure that may be due to the clusters this question has passed.
-fn keep(road: &Road, key: &CacheKey, ask: &Ask, entry: &Arc<Entry>) {
-    if ask.path.is_empty() || entry.answer.kind() != AnswerKind::Failure {
+fn keep(road: &Road, key: &CacheKey, ask: &Ask, route: &ActiveRoute, entry: &Arc<Entry>) {
+    let owes_nothing_to_the_path = ask.path.is_empty() || entry.via.is_empty() && !route.route.carries_path();
+    if owes_nothing_to_the_path || entry.answer.kind() != AnswerKind::Failure {
         road.store(key, entry);
     }
 }

@@ -71,7 +71,7 @@ fn without_details(error: &SourceError) -> SourceError {
         SourceError::Overloaded(_) => SourceError::Overloaded("the cluster's own DNS has too much to do".to_owned()),
         SourceError::NotReady(_) => SourceError::NotReady("the cluster's names are not known yet".to_owned()),
         SourceError::Loop(_) => SourceError::Loop("the question has been here before".to_owned()),
-        SourceError::Unmappable(_) => error.clone(),
+        SourceError::BrokenOff | SourceError::Unmappable(_) => error.clone(),
     }
 }
 

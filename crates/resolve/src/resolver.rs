@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use strait_wire::{ClusterPath, RecordType};
+use strait_wire::{Answer, ClusterPath, RecordType};
 
 pub(crate) use asked::Asked;
 use reply::{Refusing, Step};
@@ -39,7 +39,10 @@ pub(crate) struct Road {
     pub(crate) settings: ResolverSettings,
     pub(crate) cache: AnswerCache,
     active: ArcSwap<ActiveTable>,
+    /// Answers on their way to clients.
     flights: Arc<Flights<Arc<Entry>>>,
+    /// Questions on their way to sources.
+    pub(crate) asking: Arc<Flights<Result<Answer, SourceError>>>,
     /// Stands for the zone of names that no zone holds.
     nowhere: Arc<ZoneState>,
 }
@@ -53,7 +56,9 @@ impl Resolver {
         let active = ActiveTable::first(std::mem::take(&mut settings.routes), metrics);
         let nowhere = Arc::new(ZoneState::new("none", "none", metrics));
         let active = ArcSwap::from_pointee(active);
-        Self { road: Arc::new(Road { settings, cache, active, flights: Flights::new(), nowhere }) }
+        Self {
+            road: Arc::new(Road { settings, cache, active, flights: Flights::new(), asking: Flights::new(), nowhere }),
+        }
     }
 
     /// Puts another route table in force; cached answers of zones whose source is another now are told no more,

@@ -28,6 +28,12 @@ impl Route {
         matches!(self.kind, "upstream" | "forward")
     }
 
+    /// Whether the clusters that a question has passed matter to the source: it may send the question on to another
+    /// cluster, or to its own cluster's DNS, from where it could come back. Ordinary upstreams are not told.
+    pub(crate) fn carries_path(&self) -> bool {
+        matches!(self.kind, "peer" | "home")
+    }
+
     /// Whether both say the same of the same zone.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.zone == other.zone

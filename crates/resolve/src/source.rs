@@ -50,6 +50,9 @@ pub enum SourceError {
     /// Something answered, but with nothing usable.
     #[error("{0}")]
     BadAnswer(String),
+    /// The exchange ended without a word: a fault of ours.
+    #[error("the exchange broke off")]
+    BrokenOff,
     /// Too many questions are outstanding.
     #[error("{0}")]
     Overloaded(String),
@@ -76,7 +79,7 @@ impl SourceError {
     /// Whether the next client would be told the same: neither a passing shortage of ours, nor what is due to the
     /// way this one question came.
     pub(crate) fn is_worth_keeping(&self) -> bool {
-        !matches!(self, Self::Overloaded(_) | Self::Loop(_))
+        !matches!(self, Self::Overloaded(_) | Self::BrokenOff | Self::Loop(_))
     }
 
     /// The extended error a client gets.
@@ -84,7 +87,7 @@ impl SourceError {
         let code = match self {
             Self::Unreachable(_) => Ede::NO_REACHABLE_AUTHORITY,
             Self::BadAnswer(_) | Self::Unmappable(_) => Ede::INVALID_DATA,
-            Self::Overloaded(_) => Ede::OTHER,
+            Self::Overloaded(_) | Self::BrokenOff => Ede::OTHER,
             Self::NotReady(_) => Ede::NOT_READY,
             Self::Loop(_) => Ede::PROHIBITED,
         };

@@ -49,6 +49,8 @@ pub struct Answer {
     ttl: u32,
     ede: Option<Ede>,
     dangling_alias: Option<Name>,
+    /// Whether the answer or the additional section holds records of other names than the one asked for.
+    tells_of_others: bool,
 }
 
 impl Answer {
@@ -75,6 +77,7 @@ impl Answer {
             ttl,
             ede: message.edns.as_ref().and_then(Edns::ede),
             dangling_alias,
+            tells_of_others: message.answers.iter().chain(&message.additionals).any(|r| r.name != question.name),
         })
     }
 
@@ -101,6 +104,7 @@ impl Answer {
             ttl: 0,
             ede,
             dangling_alias: None,
+            tells_of_others: false,
         }
     }
 

@@ -36,6 +36,55 @@ async fn an_alias_leads_into_a_peers_zone_and_to_an_upstream_name() {
     }
 }
 
+/// An upstream may say anything about the world, but the world ends where another route begins: its forged
+/// address for a peer's or a static name does not get in behind an alias.
+#[tokio::test]
+async fn what_a_source_says_of_another_routes_names_is_not_believed() {
+    for (kind, zone, target) in [
+        ("peer", "cluster-b.example.com", "web.shop.svc.cluster-b.example.com"),
+        ("static", "api.example", "api.example"),
+        ("forward", "corp.example", "db.corp.example"),
+    ] {
+        let evil = Scripted::new(move |ask| {
+            let (alias, forged) =
+                (cname_record(&ask.question.name, 300, target), a_record(&target.parse().unwrap(), 300, 66));
+            Ok(answer(ask, Rcode::NOERROR, vec![alias, forged], vec![]))
+        });
+        let owner = match kind {
+            "static" => Scripted::local(|ask| address(ask, 60, 7)),
+            _ => Scripted::new(|ask| address(ask, 60, 7)),
+        };
+        let bench = Bench::new([(".", "upstream", evil), (zone, kind, owner)]);
+        for _ in 0..2 {
+            let reply = bench.ask("to.evil.example", "A").await;
+            let data: Vec<_> = reply.answers.iter().map(|record| record.rdata.as_bytes().to_vec()).collect();
+            assert_eq!(data[1..], [vec![192, 0, 2, 7]], "{kind}");
+        }
+    }
+}
+
+/// Nor in the additional section.
+#[tokio::test]
+async fn an_address_beside_the_answer_that_is_another_routes_is_dropped() {
+    let evil = Scripted::new(|ask| {
+        let target = "web.cluster-b.example.com".parse().unwrap();
+        let rdata = strait_wire::Rdata::srv(0, 0, 80, &target);
+        let srv = strait_wire::Record {
+            name: ask.question.name.clone(),
+            rtype: RecordType::SRV,
+            rdata,
+            ..a_record(&target, 60, 1)
+        };
+        let mut message = answer(ask, Rcode::NOERROR, vec![srv], vec![]).to_message().unwrap();
+        message.additionals.push(a_record(&target, 60, 66));
+        Ok(strait_wire::Answer::new(&message).unwrap())
+    });
+    let peer = Scripted::new(|ask| address(ask, 60, 7));
+    let bench = Bench::new([(".", "upstream", evil), ("cluster-b.example.com", "peer", peer)]);
+    let reply = bench.ask("_http._tcp.evil.example", "SRV").await;
+    assert_eq!((reply.answers.len(), reply.additionals.len()), (1, 0));
+}
+
 #[tokio::test]
 async fn a_cached_target_counts_with_its_age() {
     let far = Scripted::new(|ask| address(ask, 60, 7));

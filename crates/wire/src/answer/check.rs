@@ -43,17 +43,35 @@ impl Answer {
             return Err(CheckError::OtherQuestion);
         }
         let before = message.records().count();
-        keep_what_belongs(&mut message, question, zone)?;
+        keep_what_belongs(&mut message, question, |name| name.is_within(zone))?;
         let dropped = before - message.records().count();
         message.questions = vec![question.clone()];
         // AA speaks of the server that responded (RFC 1035 4.1.1), and that is not whoever passes this on.
         message.flags = message.flags.with(Flags::AA, false);
         Ok((Self::new(&message)?, dropped))
     }
+
+    /// Whether it has anything to say, outside the authority section, about other names than the one asked for.
+    pub fn tells_of_others(&self) -> bool {
+        self.tells_of_others
+    }
+
+    /// The answer up to the first name that `belongs` is false for, for a server that knows more than it may be
+    /// believed: names that others answer for.
+    pub fn keep_names(&self, belongs: impl Fn(&Name) -> bool) -> Result<Self, CheckError> {
+        let mut message = self.to_message()?;
+        let question = message.questions.first().ok_or(CheckError::OtherQuestion)?.clone();
+        keep_what_belongs(&mut message, &question, belongs)?;
+        Ok(Self::new(&message)?)
+    }
 }
 
-/// Drops every record that does not belong to the answer to `question` from a server of `zone`.
-fn keep_what_belongs(message: &mut Message, question: &Question, zone: &Name) -> Result<(), CheckError> {
+/// Drops every record that does not belong to the answer to `question` from a server of the names that `inside` says.
+fn keep_what_belongs(
+    message: &mut Message,
+    question: &Question,
+    inside: impl Fn(&Name) -> bool,
+) -> Result<(), CheckError> {
     if !matches!(message.rcode, Rcode::NOERROR | Rcode::NXDOMAIN) {
         // An error has no records.
         for section in [&mut message.answers, &mut message.authorities, &mut message.additionals] {
@@ -65,11 +83,11 @@ fn keep_what_belongs(message: &mut Message, question: &Question, zone: &Name) ->
     let denies = message.rcode == Rcode::NXDOMAIN || message.authorities.iter().any(|r| r.rtype == RecordType::SOA);
 
     let chain = follow_aliases(&message.answers, question);
-    // The chain counts up to the first name outside the zone.
-    let inside: Vec<&Name> = chain.names.iter().take_while(|name| name.is_within(zone)).collect();
-    let end = inside.last().copied().filter(|_| inside.len() == chain.names.len());
-    let links = &chain.links[..chain.links.len().min(inside.len())];
-    let in_zone = |r: &Record| r.class == question.class && r.name.is_within(zone);
+    // The chain counts up to the first name outside.
+    let named: Vec<&Name> = chain.names.iter().take_while(|name| inside(name)).collect();
+    let end = named.last().copied().filter(|_| named.len() == chain.names.len());
+    let links = &chain.links[..chain.links.len().min(named.len())];
+    let in_zone = |r: &Record| r.class == question.class && inside(&r.name);
 
     let mut at = 0..;
     message.answers.retain(|r| {
@@ -78,7 +96,7 @@ fn keep_what_belongs(message: &mut Message, question: &Question, zone: &Name) ->
         in_zone(r)
             && match covered(r) {
                 _ if is_wanted(r, question) => chain.found && end.is_some_and(|end| *end == r.name),
-                RecordType::CNAME => links.iter().zip(&inside).any(|(link, name)| **name == r.name && is_alias(link)),
+                RecordType::CNAME => links.iter().zip(&named).any(|(link, name)| **name == r.name && is_alias(link)),
                 RecordType::DNAME => r.rtype == RecordType::RRSIG || explains_an_alias(r, &chain.names),
                 _ => false,
             }
@@ -104,7 +122,7 @@ fn keep_what_belongs(message: &mut Message, question: &Question, zone: &Name) ->
         // The name at the end is outside the zone: whether it exists is not theirs to say.
         message.rcode = Rcode::NOERROR;
     }
-    let nothing_said = message.answers.is_empty() && (inside.is_empty() || refers && !denies);
+    let nothing_said = message.answers.is_empty() && (named.is_empty() || refers && !denies);
     // A truncated response may lack what matters; it is asked for again over a stream.
     match nothing_said && !message.flags.has(Flags::TC) {
         true => Err(CheckError::NoAnswer),

@@ -55,6 +55,39 @@ async fn questions_that_passed_other_clusters_are_other_questions() {
 }
 
 #[tokio::test]
+async fn rfc5452_5_an_upstream_is_asked_once_whatever_clusters_the_questions_have_passed() {
+    let gate = Arc::new(Semaphore::new(0));
+    let source = Scripted::gated(&gate, |ask| address(ask, 60, 7));
+    let bench = Arc::new(Bench::new([(".", "upstream", Arc::clone(&source))]));
+    let clients: Vec<_> = (0..100)
+        .map(|number| {
+            let (bench, passed) = (Arc::clone(&bench), format!("cluster-{number}.example.com"));
+            let packet = query_with_path("victim.example", "A", &passed);
+            tokio::spawn(async move { bench.send(&packet).await })
+        })
+        .collect();
+    until(|| source.calls() == 1).await;
+    gate.add_permits(100);
+    for client in clients {
+        assert_eq!(client.await.unwrap().unwrap().rcode, Rcode::NOERROR);
+    }
+    assert_eq!(source.calls(), 1);
+    // What clusters it has passed is nobody's business out there.
+    assert!(source.asked.lock().unwrap()[0].path.is_empty());
+}
+
+#[tokio::test]
+async fn rfc9520_3_2_a_failure_that_owes_nothing_to_the_path_is_kept() {
+    let source = Scripted::new(|_| Err(crate::SourceError::Unreachable("nobody answers".into())));
+    let bench = Bench::new([(".", "upstream", Arc::clone(&source))]);
+    for number in 0..10 {
+        let packet = query_with_path("victim.example", "A", &format!("cluster-{number}.example.com"));
+        assert_eq!(bench.send(&packet).await.unwrap().rcode, Rcode::SERVFAIL);
+    }
+    assert_eq!(source.calls(), 1);
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_takes_nothing_from_the_others() {
     let gate = Arc::new(Semaphore::new(0));
     let source = Scripted::gated(&gate, |ask| address(ask, 60, 7));
