@@ -7,7 +7,7 @@ use std::process::Output;
 
 use strait_wire::Message;
 
-use crate::{Authority, Folder, Program, ask, eventually, free_address, gatewayctl, lines, until};
+use crate::{Authority, Folder, Program, ask, ask_udp, eventually, free_address, gatewayctl, lines, query, until};
 
 /// What answers for the home zone.
 #[derive(Clone)]
@@ -251,7 +251,8 @@ impl Cluster {
     #[track_caller]
     pub fn resolve(&self, name: &str) -> Vec<String> {
         eventually(&format!("{} to resolve {name}", self.name), || {
-            let found = lines(&ask(self.dns, name, "A"));
+            // An agent that is starting refuses for a moment.
+            let found = lines(&ask_udp(self.dns, &query(name, "A")).ok()?);
             (!found.is_empty()).then_some(found)
         })
     }

@@ -1,5 +1,6 @@
 //! Other people's clients and servers: `dig`, `kdig`, `unbound`.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -22,7 +23,8 @@ pub fn tool(name: &str) -> Option<PathBuf> {
 #[track_caller]
 pub fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "in CI nothing is skipped: {why}");
-    eprintln!("skipped: {why}");
+    // Not by `eprintln!`, which the test harness keeps to itself when a test passes.
+    writeln!(std::io::stderr(), "skipped: {why}").expect("standard error can be written");
 }
 
 /// What a tool prints, standard error behind standard output.

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use strait_tests::program::{binary, run};
-use strait_tests::{ClusterPlan, Home, ask, lines, peered, tool, until};
+use strait_tests::{Cluster, ClusterPlan, Home, Leaf, ask, lines, peered, tool, until};
 use strait_wire::Rcode;
 
 fn both_directions(scheme: &str) {
@@ -106,4 +106,30 @@ fn removing_a_peer_cuts_its_live_connections() {
         b.gateway().program().metric("strait_peer_inbound_connections{peer=\"cluster-a\"") == 0.0
     });
     a.wait_outbound("cluster-b", "down");
+}
+
+#[test]
+fn an_agent_whose_certificate_has_ended_answers_what_needs_none_and_heals() {
+    let zone = "zones: [{ name: static.example, records: [{ name: api, type: A, value: 192.0.2.1 }] }]";
+    let mut a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).agent(zone).start();
+    let b = ClusterPlan::new("cluster-b", Home::Zones(&["web.shop.svc A 10.2.0.1"])).start();
+    b.add_peer(&a, &a.endpoints("tls"));
+    a.add_peer(&b, &b.endpoints("tls"));
+    let name = "web.shop.svc.cluster-b.example.com";
+    a.resolve(name);
+
+    let leaf = Leaf::of("spiffe://cluster-a.example.com/node-agent/node-1");
+    let put = |a: &Cluster, leaf: &Leaf| {
+        let issued = a.authority().issue(leaf);
+        a.folder.write("agent/tls.key", issued.key);
+        a.folder.write("agent/tls.crt", issued.certificate);
+    };
+    put(&a, &leaf.clone().expired());
+    a.restart_agent();
+    assert_eq!(a.resolve("api.static.example"), ["api.static.example. A 192.0.2.1"]);
+    a.agent().wait_log(&["expired at"]);
+    assert_eq!(a.ask(name, "A").rcode, Rcode::SERVFAIL);
+
+    put(&a, &leaf);
+    a.resolve(name);
 }

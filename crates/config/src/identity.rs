@@ -49,12 +49,22 @@ impl IdentityDraft {
             return None;
         }
         let (certificate, key) = (&self.certificate.path, &self.key.path);
-        let credentials = Credentials::load(&certificate.value, &key.value)
+        let (credentials, outdated) = Credentials::load_even_outdated(&certificate.value, &key.value)
             .map_err(|error| {
                 let about_key = error.file() == key.value && key.value != certificate.value;
                 note(cx, if about_key { &key.at } else { &certificate.at }, &error.to_string());
             })
             .ok()?;
+        match (kind, outdated) {
+            (_, None) => {}
+            // Nobody would be answered.
+            (Kind::Gateway, Some(error)) => note(cx, &certificate.at, &error.to_string()),
+            // A node keeps its resolver: only peers and the gateway are out of reach.
+            (Kind::NodeAgent, Some(error)) => {
+                let remedy = "until a renewed one is put there, peers and the gateway are out of reach; the rest works";
+                cx.warning(&certificate.at, format!("`certificate`: {error}"), remedy);
+            }
+        }
         let id = credentials.id();
         let trust_bundle = TrustBundle::from_file(&self.trust_bundle.path.value, Some(id.trust_domain.clone()))
             .map_err(|error| note(cx, &self.trust_bundle.path.at, &error.to_string()))

@@ -134,6 +134,8 @@ struct Inner {
 struct Pair {
     certified_key: Arc<CertifiedKey>,
     identity: Identity,
+    /// Seconds since 1970-01-01 UTC.
+    not_before: i64,
     texts: Texts,
 }
 
@@ -141,9 +143,21 @@ impl Credentials {
     /// Reads PEM files. Refuses, each with its own message: unreadable file, no certificate or key in it, key of another
     /// certificate, no or several SPIFFE URI SANs, not yet valid, expired.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, CredentialsError> {
+        let (credentials, outdated) = Self::load_even_outdated(certificate, key)?;
+        outdated.map_or(Ok(credentials), Err)
+    }
+
+    /// As [`Credentials::load`], but a certificate that is expired or not yet valid is told beside the result: for a
+    /// program that has other work than what the certificate is for, and will find a renewed one in the same place.
+    pub fn load_even_outdated(
+        certificate: &Path,
+        key: &Path,
+    ) -> Result<(Self, Option<CredentialsError>), CredentialsError> {
         let pair = Pair::parse(certificate, key, Texts::read(certificate, key)?)?;
+        let outdated = pair.check_dates(certificate).err();
         let current = ArcSwap::from_pointee(pair);
-        Ok(Self { inner: Arc::new(Inner { certificate: certificate.to_owned(), key: key.to_owned(), current }) })
+        let inner = Inner { certificate: certificate.to_owned(), key: key.to_owned(), current };
+        Ok((Self { inner: Arc::new(inner) }, outdated))
     }
 
     /// The identity in force now.
@@ -170,6 +184,7 @@ impl Credentials {
             return Ok(false);
         }
         let pair = Pair::parse(certificate, key, texts)?;
+        pair.check_dates(certificate)?;
         // Routes, delegations and the path of a question are made from the identity at the start.
         let (before, now) = (self.id(), pair.identity.id.clone());
         if now != before {
@@ -230,29 +245,25 @@ impl Pair {
         let private = pem_text::private_key(&texts.key).map_err(pem_error(key))?;
         let leaf = chain.first().ok_or_else(|| CredentialsError::NoCertificate { file: certificate.to_owned() })?;
         let private = private.ok_or_else(|| CredentialsError::NoKey { file: key.to_owned() })?;
-        let identity = usable_identity(certificate, leaf)?;
+        let (identity, facts) = claimed_identity(leaf)
+            .map_err(|rejection| CredentialsError::NoIdentity { file: certificate.to_owned(), rejection })?;
         let certified_key = CertifiedKey::from_der(chain, private, &provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 CredentialsError::OtherKey { certificate: certificate.to_owned(), key: key.to_owned() }
             }
             other => CredentialsError::UnusableKey { file: key.to_owned(), detail: other.to_string() },
         })?;
-        Ok(Self { certified_key: Arc::new(certified_key), identity, texts })
+        Ok(Self { certified_key: Arc::new(certified_key), identity, not_before: facts.not_before, texts })
     }
-}
 
-/// The identity of our own leaf, refused where every peer would refuse it.
-fn usable_identity(file: &Path, leaf: &rustls_pki_types::CertificateDer<'_>) -> Result<Identity, CredentialsError> {
-    let file = file.to_owned();
-    match claimed_identity(leaf) {
-        Err(rejection) => Err(CredentialsError::NoIdentity { file, rejection }),
-        Ok((_, facts)) if facts.not_before > now() => {
-            Err(CredentialsError::NotYetValid { file, not_before: facts.not_before })
+    /// Refuses what every peer would refuse by its dates.
+    fn check_dates(&self, file: &Path) -> Result<(), CredentialsError> {
+        let (file, not_before, not_after) = (file.to_owned(), self.not_before, self.identity.not_after);
+        match now() {
+            now if not_before > now => Err(CredentialsError::NotYetValid { file, not_before }),
+            now if not_after < now => Err(CredentialsError::Expired { file, not_after }),
+            _ => Ok(()),
         }
-        Ok((_, facts)) if facts.not_after < now() => {
-            Err(CredentialsError::Expired { file, not_after: facts.not_after })
-        }
-        Ok((identity, _)) => Ok(identity),
     }
 }
 
