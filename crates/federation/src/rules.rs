@@ -87,6 +87,16 @@ pub enum Conflict {
         /// Whose it is.
         other: PeerName,
     },
+    /// Another peer asks us under the same trust domain.
+    #[error(
+        "the trust domain {trust_domain} is already that of peer {other}, which may ask here: who asks is told by its trust domain, so one peer of each can be let in; give --outbound-only for a further suffix of that cluster, or remove {other} first (gatewayctl peer remove {other})"
+    )]
+    InboundTaken {
+        /// The trust domain.
+        trust_domain: TrustDomain,
+        /// Whose inbound side it is.
+        other: PeerName,
+    },
     /// Nowhere to ask.
     #[error(
         "peer {0} is to be asked but has no endpoint; give --endpoint tls://host:853 or grpc://host:8443, or --inbound-only"
@@ -107,6 +117,7 @@ pub(crate) fn check(record: &PeerRecord, set: &PeerSet, home: &Home, existing: O
     suffix_is_delegable(&record.suffix, home)?;
     suffix_is_free(record, set)?;
     trust_domain_is_free(record, set, home)?;
+    inbound_is_free(record, set)?;
     endpoints_are_usable(record)
 }
 
@@ -161,6 +172,19 @@ fn trust_domain_is_free(record: &PeerRecord, set: &PeerSet, home: &Home) -> Resu
             Err(Conflict::TrustDomainTaken { trust_domain: trust_domain.clone(), other: other.name.clone() })
         }
         None => Ok(()),
+    }
+}
+
+/// Two inbound peers of one trust domain could not be told apart: removing one would revoke nothing.
+fn inbound_is_free(record: &PeerRecord, set: &PeerSet) -> Result<(), Conflict> {
+    let trust_domain = record.trust_bundle.trust_domain();
+    let asks_too =
+        |other: &&PeerRecord| other.directions.inbound() && other.trust_bundle.trust_domain() == trust_domain;
+    match others(record, set).find(asks_too) {
+        Some(other) if record.directions.inbound() => {
+            Err(Conflict::InboundTaken { trust_domain: trust_domain.clone(), other: other.name.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -22,6 +22,8 @@ impl<F: Fn(&PeerSet) -> Result<(), StoreError> + Send> StateStore for Scripted<F
     }
 }
 
+const SECOND_INBOUND: &str = "the trust domain cluster-b.example.com is already that of peer cluster-b, which may ask here: who asks is told by its trust domain, so one peer of each can be let in; give --outbound-only for a further suffix of that cluster, or remove cluster-b first (gatewayctl peer remove cluster-b)";
+
 fn forgetful() -> Federation {
     Federation::open(Scripted(|_: &PeerSet| Ok(())), home()).unwrap()
 }
@@ -117,6 +119,23 @@ async fn a_refused_peer_is_told_why_and_nothing_changes() {
             PeerRecord { trust_bundle: other_ca("cluster-b.example.com"), ..peer("cluster-c") },
             "the trust domain cluster-b.example.com belongs to peer cluster-b with other CAs; one trust domain has one bundle: change that peer's with --replace, or give this cluster a trust domain of its own",
         ),
+        // A second name for a cluster that may ask already, even one that sorts first.
+        (
+            PeerRecord {
+                name: "a".parse().unwrap(),
+                trust_bundle: bundle("cluster-b.example.com"),
+                ..peer("cluster-c")
+            },
+            SECOND_INBOUND,
+        ),
+        (
+            PeerRecord {
+                trust_bundle: bundle("cluster-b.example.com"),
+                directions: Directions::InboundOnly,
+                ..peer("cluster-c")
+            },
+            SECOND_INBOUND,
+        ),
         (
             PeerRecord { endpoints: vec![], ..peer("cluster-c") },
             "peer cluster-c is to be asked but has no endpoint; give --endpoint tls://host:853 or grpc://host:8443, or --inbound-only",
@@ -141,10 +160,20 @@ async fn what_only_looks_like_a_conflict_is_accepted() {
     // Label boundaries count: this is not below cluster-a.example.com.
     let near = PeerRecord { suffix: "xcluster-a.example.com".parse().unwrap(), ..peer("cluster-c") };
     federation.add(near, OnExisting::Refuse).await.unwrap();
-    // A second suffix of one cluster: same trust domain, same CAs.
+    // Further suffixes of one cluster, which are only asked: same trust domain, same CAs.
     let second = PeerRecord { suffix: "b2.example.com".parse().unwrap(), ..peer("cluster-b") };
-    let second = PeerRecord { name: "cluster-b2".parse().unwrap(), ..second };
-    federation.add(second, OnExisting::Refuse).await.unwrap();
+    let second = PeerRecord { name: "cluster-b2".parse().unwrap(), directions: Directions::OutboundOnly, ..second };
+    federation.add(second.clone(), OnExisting::Refuse).await.unwrap();
+    let third = PeerRecord { suffix: "b3.example.com".parse().unwrap(), ..second.clone() };
+    federation.add(PeerRecord { name: "cluster-b3".parse().unwrap(), ..third }, OnExisting::Refuse).await.unwrap();
+    // A change does not let a second one in either; once the first may not ask, it does.
+    let asking = PeerRecord { directions: Directions::Both, ..second };
+    let error = federation.add(asking.clone(), OnExisting::Replace).await.unwrap_err();
+    assert_eq!(error.to_string(), SECOND_INBOUND);
+    let silent = PeerRecord { directions: Directions::OutboundOnly, ..peer("cluster-b") };
+    federation.add(silent, OnExisting::Replace).await.unwrap();
+    federation.add(asking, OnExisting::Replace).await.unwrap();
+    federation.remove("cluster-b2").await.unwrap();
     // Replacing a peer does not conflict with its former self.
     let moved = PeerRecord { suffix: "west.cluster-b.example.com".parse().unwrap(), ..peer("cluster-b") };
     federation.add(moved, OnExisting::Replace).await.unwrap();
@@ -157,6 +186,7 @@ async fn peers_are_bounded() {
         name: format!("p{n}").parse().unwrap(),
         suffix: format!("p{n}.example.org").parse().unwrap(),
         trust_bundle: bundle.clone(),
+        directions: Directions::OutboundOnly,
         ..peer("many")
     };
     let full = PeerSet::new(Generation(1), (0..MAX_PEERS).map(record)).unwrap();

@@ -64,7 +64,7 @@ impl InboundBook {
         let mut seats: HashMap<TrustDomain, Arc<Seat>> = HashMap::new();
         for peer in peers.inbound() {
             let trust_domain = peer.trust_bundle.trust_domain();
-            // Two peers of one trust domain share a bundle and so a seat: the first by name has it.
+            // The rules let in one peer of each trust domain; of a file that says otherwise the first by name has it.
             if seats.contains_key(trust_domain) {
                 continue;
             }
