@@ -69,8 +69,8 @@ pub(crate) fn claimed_identity(leaf: &CertificateDer<'_>) -> Result<(Identity, F
     Ok((Identity { id: facts.spiffe_id()?, not_after: facts.not_after }, facts))
 }
 
-/// A moment as people write it, `2026-11-21T14:47:53Z`.
-pub(crate) fn moment(seconds: i64) -> String {
+/// A moment, in seconds since 1970-01-01 UTC, as people write it: `2026-11-21T14:47:53Z` (RFC 3339).
+pub fn moment(seconds: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp(seconds).ok();
     moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{seconds} s since 1970"))
 }
@@ -81,7 +81,7 @@ pub(crate) fn now() -> i64 {
 }
 
 /// A stranger's text made safe and short for a log line.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     const MAX_SHOWN: usize = 300;
     let mut shown: String = text.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(MAX_SHOWN).is_some() {

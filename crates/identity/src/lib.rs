@@ -17,6 +17,7 @@ mod tls;
 mod verify;
 
 pub use bundle::{BundleError, MAX_BUNDLE_CERTIFICATES, TrustBundle, TrustStore};
+pub use certificate::moment;
 pub use credentials::{Credentials, CredentialsError};
 pub use issue::{CertificateAuthority, IssueError, IssuedCertificate, LeafRequest};
 pub use reject::{Rejection, rejection_of};

@@ -1,6 +1,8 @@
 //! Why a certificate was not believed: one word for metrics, one sentence for the log that names what
 //! was presented and what would be needed.
 
+mod host;
+
 use std::error::Error;
 use std::io;
 
@@ -130,6 +132,14 @@ pub enum Rejection {
         /// What is wrong with it.
         detail: String,
     },
+    /// Its certificate, which is believed by host name, is not the one needed.
+    #[error("its certificate {fault}")]
+    Host {
+        /// The word for metrics.
+        reason: &'static str,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// It showed a certificate, but not that it holds the key.
     #[error("the handshake is not signed with the key of the certificate presented")]
     BadSignature,
@@ -158,6 +168,7 @@ impl Rejection {
             Self::NotYetValid { .. } => "not_yet_valid",
             Self::Usage { .. } => "usage",
             Self::Invalid { .. } => "invalid",
+            Self::Host { reason, .. } => reason,
             Self::BadSignature => "bad_signature",
             Self::NoCommonProtocol => "no_common_protocol",
             Self::TlsVersion => "tls_version",
@@ -181,6 +192,7 @@ impl Rejection {
             | Self::NoSpiffeId { .. }
             | Self::SeveralSpiffeIds { .. }
             | Self::NotAnIdentity { .. }
+            | Self::Host { .. }
             | Self::BadSignature
             | Self::NoCommonProtocol
             | Self::TlsVersion => (None, None),
@@ -198,10 +210,11 @@ impl Rejection {
         match error {
             rustls::Error::NoCertificatesPresented => Some(Self::NoCertificate),
             rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {
-                other.0.downcast_ref::<Self>().cloned()
+                let ours = other.0.downcast_ref::<Self>().cloned();
+                Some(ours.unwrap_or_else(|| host::rejection(&CertificateError::Other(other.clone()))))
             }
             rustls::Error::InvalidCertificate(CertificateError::BadSignature) => Some(Self::BadSignature),
-            rustls::Error::InvalidCertificate(other) => Some(Self::Malformed { detail: other.to_string() }),
+            rustls::Error::InvalidCertificate(other) => Some(host::rejection(other)),
             rustls::Error::NoApplicationProtocol
             | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Some(Self::NoCommonProtocol),
             rustls::Error::PeerIncompatible(

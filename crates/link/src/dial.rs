@@ -71,7 +71,7 @@ pub(crate) async fn tls(
 /// What went wrong, in words for people.
 pub fn explain(error: &io::Error) -> String {
     if let Some(rejection) = strait_identity::rejection_of(error) {
-        return format!("the TLS handshake failed: {rejection}");
+        return format!("TLS handshake failed: {rejection}");
     }
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match (tls, error.kind()) {

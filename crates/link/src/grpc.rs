@@ -5,7 +5,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 
-use crate::dial::chain;
+use crate::dial::{self, chain};
 use crate::exchange::{Exchange, LinkError, Queue};
 use crate::link::Link;
 
@@ -46,7 +46,9 @@ where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let lost = CancellationToken::new();
-    let mut transport = Some(TokioIo::new(Watched { inner: transport, _gone: lost.clone().drop_guard() }));
+    let trouble = Trouble::default();
+    let watched = Watched { inner: transport, trouble: trouble.clone(), _gone: lost.clone().drop_guard() };
+    let mut transport = Some(TokioIo::new(watched));
     // Asked again after a loss, it has nothing to give: the supervisor makes the next connection.
     let connector = tower::service_fn(move |_: http::Uri| {
         let transport = transport.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
@@ -61,14 +63,39 @@ where
         .keep_alive_while_idle(true)
         .connect_with_connector(connector)
         .await
-        .map_err(|error| chain(&error))?;
+        .map_err(|error| trouble.seen().unwrap_or_else(|| chain(&error)))?;
     let (send, receive) = mpsc::channel(BATCHES_AHEAD);
     // Some servers send their headers only once something has come; the first batch is empty.
     let _ = send.try_send(Batch::default());
     match DnsClient::new(channel.clone()).exchange(ReceiverStream::new(receive)).await {
-        Ok(response) => Ok(Link::Batches(BatchLink::start(response.into_inner(), send, unmatched))),
-        Err(status) if status.code() == Code::Unimplemented => Ok(Link::Unary(UnaryLink::new(channel, lost))),
-        Err(status) => Err(explain(&status)),
+        Ok(response) => Ok(Link::Batches(BatchLink::start(response.into_inner(), send, trouble, unmatched))),
+        Err(status) if status.code() == Code::Unimplemented => {
+            Ok(Link::Unary(Box::new(UnaryLink::new(channel, trouble, lost))))
+        }
+        Err(status) => Err(trouble.explain(&status)),
+    }
+}
+
+/// What broke the connection first. HTTP/2 tells of it only that it did; here are the words.
+#[derive(Clone, Default)]
+struct Trouble(Arc<OnceLock<String>>);
+
+impl Trouble {
+    fn note<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &outcome {
+            self.0.get_or_init(|| dial::explain(error));
+        }
+        outcome
+    }
+
+    fn seen(&self) -> Option<String> {
+        self.0.get().cloned()
+    }
+
+    /// Why a call failed: what the server said or, when the status is our own for a broken connection, what broke it.
+    fn explain(&self, status: &Status) -> String {
+        let of_connection = std::error::Error::source(status).is_some();
+        self.seen().filter(|_| of_connection).unwrap_or_else(|| explain(status))
     }
 }
 
@@ -134,10 +161,15 @@ pub(crate) struct BatchLink {
 }
 
 impl BatchLink {
-    fn start(answers: Streaming<Batch>, questions: mpsc::Sender<Batch>, unmatched: IntCounter) -> Self {
+    fn start(
+        answers: Streaming<Batch>,
+        questions: mpsc::Sender<Batch>,
+        trouble: Trouble,
+        unmatched: IntCounter,
+    ) -> Self {
         let exchange = Exchange::new(unmatched);
         let close = CancellationToken::new();
-        tokio::spawn(run(answers, questions, Arc::clone(&exchange), close.clone()));
+        tokio::spawn(run(answers, questions, trouble, Arc::clone(&exchange), close.clone()));
         Self { exchange, _close: close.drop_guard() }
     }
 }
@@ -145,23 +177,24 @@ impl BatchLink {
 async fn run(
     answers: Streaming<Batch>,
     questions: mpsc::Sender<Batch>,
+    trouble: Trouble,
     exchange: Arc<Exchange<Batches>>,
     close: CancellationToken,
 ) {
     let cause = tokio::select! {
-        cause = read(answers, &exchange) => cause,
+        cause = read(answers, &trouble, &exchange) => cause,
         () = write(questions, &exchange) => "the other end ended the stream".to_owned(),
         () = close.cancelled() => "we closed the connection".to_owned(),
     };
     exchange.fail(&cause);
 }
 
-async fn read(mut answers: Streaming<Batch>, exchange: &Exchange<Batches>) -> String {
+async fn read(mut answers: Streaming<Batch>, trouble: &Trouble, exchange: &Exchange<Batches>) -> String {
     loop {
         match answers.message().await {
             Ok(Some(batch)) => exchange.deliver(batch.messages.into_iter().map(|m| (m.id, m.wire))),
             Ok(None) => return "the other end ended the stream".to_owned(),
-            Err(status) => return explain(&status),
+            Err(status) => return trouble.explain(&status),
         }
     }
 }
@@ -180,12 +213,13 @@ async fn write(questions: mpsc::Sender<Batch>, exchange: &Exchange<Batches>) {
 pub(crate) struct UnaryLink {
     client: DnsServiceClient<Channel>,
     calls: Semaphore,
+    trouble: Trouble,
     lost: CancellationToken,
 }
 
 impl UnaryLink {
-    fn new(channel: Channel, lost: CancellationToken) -> Self {
-        Self { client: DnsServiceClient::new(channel), calls: Semaphore::new(MAX_CALLS), lost }
+    fn new(channel: Channel, trouble: Trouble, lost: CancellationToken) -> Self {
+        Self { client: DnsServiceClient::new(channel), calls: Semaphore::new(MAX_CALLS), trouble, lost }
     }
 
     pub(crate) async fn ask(&self, question: &[u8]) -> Result<Bytes, LinkError> {
@@ -195,9 +229,9 @@ impl UnaryLink {
         match self.client.clone().query(packet).await {
             Ok(response) => Ok(response.into_inner().msg),
             Err(status) if self.is_lost() || status.code() == Code::Unavailable => {
-                Err(LinkError::Lost(explain(&status).into()))
+                Err(LinkError::Lost(self.trouble.explain(&status).into()))
             }
-            Err(status) => Err(LinkError::Failed(explain(&status).into())),
+            Err(status) => Err(LinkError::Failed(self.trouble.explain(&status).into())),
         }
     }
 
@@ -210,29 +244,34 @@ impl UnaryLink {
     }
 }
 
-/// A transport that tells when HTTP/2 has let go of it.
+/// A transport that tells what broke it, and when HTTP/2 has let go of it.
 struct Watched<T> {
     inner: T,
+    trouble: Trouble,
     _gone: DropGuard,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let outcome = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.trouble.note(outcome)
     }
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.trouble.note(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let outcome = Pin::new(&mut self.inner).poll_flush(cx);
+        self.trouble.note(outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let outcome = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.trouble.note(outcome)
     }
 
     fn poll_write_vectored(
@@ -240,7 +279,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.trouble.note(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -5,6 +5,7 @@
 //! `strait-identity`'s to say; which names go where is the route table's.
 
 mod backoff;
+mod brief;
 mod dial;
 mod endpoint;
 mod exchange;

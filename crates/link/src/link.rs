@@ -18,7 +18,7 @@ pub(crate) enum Link {
     /// `strait.v1.Dns/Exchange`.
     Batches(BatchLink),
     /// `coredns.dns.DnsService/Query`.
-    Unary(UnaryLink),
+    Unary(Box<UnaryLink>),
 }
 
 impl Link {

@@ -18,6 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::list::{ResolvConf, ServerList};
 use self::server::{Server, TryError};
 use crate::backoff::jitter;
+use crate::brief::brief;
 use crate::metrics::{Kind, Reason};
 use crate::outstanding::Outstanding;
 use crate::{LinkMetrics, question};
@@ -188,7 +189,7 @@ impl Outcomes {
         }
         let bad = self.failed.iter().all(|(_, error)| matches!(error, TryError::BadAnswer(_)));
         let causes: Vec<String> = self.failed.iter().map(|(address, error)| format!("{address} {error}")).collect();
-        let text = format!("no upstream answered: {}", causes.join("; "));
+        let text = brief(format!("no upstream answered: {}", causes.join("; ")));
         match bad && !self.failed.is_empty() {
             true => Err(SourceError::BadAnswer(text)),
             false => Err(SourceError::Unreachable(text)),

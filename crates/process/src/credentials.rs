@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
-use strait_identity::Credentials;
+use strait_identity::{Credentials, moment};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +63,7 @@ impl Watch {
 
     fn replaced(&self) {
         let not_after = self.credentials.not_after();
-        tracing::info!(id = %self.credentials.id(), not_after, "certificate replaced");
+        tracing::info!(id = %self.credentials.id(), not_after = moment(not_after), "certificate replaced");
         self.metrics.not_after.set(not_after);
         self.metrics.reloads.with_label_values(&["replaced"]).inc();
     }

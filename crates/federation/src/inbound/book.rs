@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use strait_identity::{Identity, Rejection, TrustDomain};
 use strait_serve::ConnectionObserver;
-use tracing::info;
+use tracing::debug;
 
 use crate::gateway::now;
 use crate::peers::{PeerName, PeerSet};
@@ -99,13 +99,13 @@ impl InboundBook {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows how many connections a trust domain has now; the first and the last are logged.
+    /// Shows how many connections a trust domain has now. The first and the last are logged, at debug: one that connects in vain does so every second.
     fn show_connections(&self, identity: &Identity, count: i64) {
         self.with(&identity.id.trust_domain, |seat| {
             let Some(seat) = seat else { return };
             match (seat.connections.get(), count) {
-                (0, 1) => info!(peer = %seat.name, identity = %identity.id, "peer connected"),
-                (1.., 0) => info!(peer = %seat.name, identity = %identity.id, "peer has no connection left"),
+                (0, 1) => debug!(peer = %seat.name, identity = %identity.id, "peer connected"),
+                (1.., 0) => debug!(peer = %seat.name, identity = %identity.id, "peer has no connection left"),
                 _ => {}
             }
             seat.connections.set(count);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::brief::brief;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use strait_resolve::{Ask, BoxFuture, SourceError};
 use strait_wire::Answer;
@@ -172,11 +173,11 @@ impl<'a> Race<'a> {
     fn conclude(&self) -> SourceError {
         let settings = &self.shared.settings;
         if self.failures.is_empty() {
-            return SourceError::Unreachable(format!("peer {}: {}", settings.name, self.shared.describe()));
+            return SourceError::Unreachable(brief(format!("peer {}: {}", settings.name, self.shared.describe())));
         }
         let causes: Vec<String> =
             self.failures.iter().map(|(i, error)| format!("{} {error}", self.shared.endpoints[*i].url)).collect();
-        let text = format!("peer {}: {}", settings.name, causes.join("; "));
+        let text = brief(format!("peer {}: {}", settings.name, causes.join("; ")));
         let any = |what: fn(&TryError) -> bool| self.failures.iter().any(|(_, error)| what(error));
         if any(|error| matches!(error, TryError::BadAnswer(_))) {
             SourceError::BadAnswer(text)

@@ -218,6 +218,23 @@ async fn killing_one_of_two_gateways_loses_nothing() {
     assert!(count(&registry, "strait_peer_endpoint_reconnects_total") >= 1);
 }
 
+/// With TLS 1.3 the refusal comes after our side of the handshake; over gRPC it must not drown in HTTP/2's words.
+#[tokio::test]
+async fn a_peer_that_refuses_our_certificate_is_told_so() {
+    let pair = Pair::new();
+    // It believes its own only.
+    let acceptor = || pair.theirs.acceptor(Role::Gateway, &pair.theirs);
+    let script = || gateway_script(SUFFIX, ONE);
+    let dot = Gateway::dot(LOCAL.parse().unwrap(), acceptor(), script()).await;
+    let http = Gateway::grpc(LOCAL.parse().unwrap(), acceptor(), stream_service(script())).await;
+    for endpoint in [tls(dot.address), grpc(http.address)] {
+        let (peer, _) = pair.peer(std::slice::from_ref(&endpoint));
+        let refused = |text: &str| text.starts_with("it refused our certificate (TLS alert ");
+        // At times the connection is gone before the alert is read.
+        eventually(&format!("{endpoint} says why"), || async { refused(&last_error(&peer).await) }).await;
+    }
+}
+
 #[tokio::test]
 async fn a_dead_peer_is_told_of_at_once() {
     let pair = Pair::new();

@@ -470,6 +470,13 @@ async fn rfc8310_5_dns_over_tls_is_strict() {
     assert_eq!(count(&registry, "strait_upstream_reconnects_total", &[]), 0);
     let (group, _) = with_name("other.example.net");
     let error = group.answer(&ask("www.example.com")).await.unwrap_err().to_string();
-    assert!(error.contains(&format!("tls://{address}#other.example.net")), "{error}");
+    let cause = "TLS handshake failed: its certificate is for dns.example.net, not for other.example.net";
+    assert_eq!(error, format!("no upstream answered: tls://{address}#other.example.net {cause}"));
+    // Without `ca` only public roots are believed.
+    let mut settings = settings(&[]);
+    let server_name = "dns.example.net".to_owned();
+    settings.servers = UpstreamServers::List(vec![UpstreamServer::Tls { address, server_name }]);
+    let error = start(settings).0.answer(&ask("www.example.com")).await.unwrap_err().to_string();
+    assert!(error.ends_with("is signed by no CA of `ca` (default: public roots)"), "{error}");
     assert_eq!(padded.load(Ordering::Relaxed), 3);
 }
