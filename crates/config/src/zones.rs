@@ -247,12 +247,12 @@ fn apex(text: &str) -> Result<Name, Problem> {
 
 fn record_type(text: &str) -> Result<RecordType, Problem> {
     let help = "write a mnemonic such as A, AAAA, CNAME, TXT, SRV, or TYPE and its number (RFC 3597)";
-    match text.parse::<RecordType>() {
-        Ok(rtype) if rtype.is_meta() => {
+    match strait_resolve::zone::record_type(text) {
+        Some(rtype) if rtype.is_meta() => {
             Err(Problem::new(format!("{text} asks for records; it is not the type of one"), help))
         }
-        Ok(rtype) => Ok(rtype),
-        Err(_) => Err(Problem::new(format!("{text:?} is not a record type"), help)),
+        Some(rtype) => Ok(rtype),
+        None => Err(Problem::new(format!("{text:?} is not a record type"), help)),
     }
 }
 

@@ -10,6 +10,7 @@ mod lookup;
 mod rdata;
 mod template;
 mod text;
+mod types;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use self::template::Templates;
 use crate::{Ask, BoxFuture, Source, SourceError};
 
 pub use self::hosts::{Hosts, HostsData, HostsProblem};
+pub use self::types::record_type;
 
 /// The largest TTL, in seconds (RFC 2181 8).
 const MAX_TTL: u32 = i32::MAX as u32;
@@ -203,10 +205,4 @@ fn made_up_soa(apex: &Name, ttl: u32) -> Rdata {
     let below = |label: &[u8]| apex.child(label).unwrap_or_else(|_| apex.clone());
     let (serial, refresh, retry, expire) = (1, 7_200, 1_800, 86_400);
     Rdata::soa(&below(b"ns"), &below(b"hostmaster"), [serial, refresh, retry, expire, ttl])
-}
-
-/// The type that a mnemonic or `TYPE` and a number names; also the rarer ones of hickory's list.
-pub fn record_type(text: &str) -> Option<RecordType> {
-    let rare = || text.to_ascii_uppercase().parse::<hickory_proto::rr::RecordType>().ok();
-    text.parse().ok().or_else(|| rare().map(|rtype| RecordType(rtype.into())))
 }

@@ -19,13 +19,20 @@ const MAX_INCLUDE_DEPTH: usize = 8;
 /// Adds the records of the file at `path`.
 pub(super) fn read(builder: &mut ZoneBuilder, path: &Path) -> Result<(), ZoneError> {
     let origin = builder.apex().clone();
-    read_at(builder, path, origin, 0)
+    read_at(builder, path, Start { origin, default_ttl: None }, 0)
 }
 
-fn read_at(builder: &mut ZoneBuilder, path: &Path, origin: Name, depth: usize) -> Result<(), ZoneError> {
+/// What holds at the first line of a file; what the file sets ends with it.
+struct Start {
+    origin: Name,
+    default_ttl: Option<u32>,
+}
+
+fn read_at(builder: &mut ZoneBuilder, path: &Path, start: Start, depth: usize) -> Result<(), ZoneError> {
     let in_file = |error: ZoneError| error.in_file(path);
     let text = read_text(path).map_err(in_file)?;
-    let mut reader = Reader { builder, path, origin, depth, default_ttl: None, last_ttl: None, last_owner: None };
+    let Start { origin, default_ttl } = start;
+    let mut reader = Reader { builder, path, origin, depth, default_ttl, last_ttl: None, last_owner: None };
     for entry in Entries::new(&text) {
         let entry = entry.map_err(in_file)?;
         reader.entry(&entry).map_err(in_file)?;
@@ -94,7 +101,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads another file in place; this file's origin and owner stay as they are (RFC 1035 5.1).
+    /// Reads another file in place: the default TTL holds there as well (RFC 2308 4), while this file's origin, owner
+    /// and TTLs stay as they are (RFC 1035 5.1).
     fn include(&mut self, word: &Token, file: &Token, origin: Name) -> Result<(), ZoneError> {
         if self.depth >= MAX_INCLUDE_DEPTH {
             return Err(
@@ -103,7 +111,8 @@ impl Reader<'_> {
         }
         let folder = self.path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         let path = folder.join(&file.text);
-        read_at(self.builder, &path, origin, self.depth + 1).map_err(|error| match error.line {
+        let start = Start { origin, default_ttl: self.default_ttl };
+        read_at(self.builder, &path, start, self.depth + 1).map_err(|error| match error.line {
             // Not about a place in that file: about this line.
             None => file.error(format!("{}: {}", path.display(), error.message)),
             Some(_) => error,

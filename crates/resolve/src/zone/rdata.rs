@@ -1,18 +1,115 @@
 //! Record data from presentation format.
 //!
-//! The types that carry names, addresses and text are read here: hickory's text form folds the case
-//! of names, reads `\DDD` as octal and does not know `@`. The structured rest (CAA, HTTPS, SSHFP,
-//! TLSA, ...) is hickory's. Every type can be written in the generic form of RFC 3597 5.
+//! The types made of numbers, names, strings, hex and base64 are rows of [`layout`]; those with a text form of
+//! their own have a module each. Every type can be written in the generic form of RFC 3597 5.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod binary;
+mod loc;
+mod svcb;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use hickory_proto::rr::RData;
-use hickory_proto::serialize::binary::BinEncodable;
 use strait_wire::{Name, Rdata, RecordType};
 
 use super::text::{Token, unescape};
+use super::types::{self, numbers};
 use super::{MAX_TTL, ZoneError};
+
+/// One field of a record's data.
+#[derive(Clone, Copy)]
+enum Field {
+    /// A number of that many octets, and what it is.
+    Number(usize, &'static str),
+    /// A number of that many octets, or its mnemonic.
+    Word(usize, &'static str, &'static [(&'static str, u16)]),
+    /// A name.
+    Name,
+    /// A string with its length octet.
+    Text,
+    /// A string that fills the rest of the data, without length octet.
+    Rest,
+    /// Hex digits to the end.
+    Hex,
+    /// Base64 to the end.
+    Base64,
+    /// The types that are there, as a bit map (RFC 4034 4.1.2).
+    Types,
+}
+
+use Field::{Base64, Hex, Name as N, Number, Rest, Text, Types, Word};
+
+/// Numbers of DNSSEC algorithms (RFC 4034 A.1 and the IANA registry).
+const ALGORITHMS: &[(&str, u16)] = &[
+    ("DELETE", 0),
+    ("RSAMD5", 1),
+    ("DH", 2),
+    ("DSA", 3),
+    ("RSASHA1", 5),
+    ("DSA-NSEC3-SHA1", 6),
+    ("RSASHA1-NSEC3-SHA1", 7),
+    ("RSASHA256", 8),
+    ("RSASHA512", 10),
+    ("ECC-GOST", 12),
+    ("ECDSAP256SHA256", 13),
+    ("ECDSAP384SHA384", 14),
+    ("ED25519", 15),
+    ("ED448", 16),
+    ("INDIRECT", 252),
+    ("PRIVATEDNS", 253),
+    ("PRIVATEOID", 254),
+];
+/// Kinds of certificates (RFC 4398 2.1).
+const CERTIFICATES: &[(&str, u16)] = &[
+    ("PKIX", 1),
+    ("SPKI", 2),
+    ("PGP", 3),
+    ("IPKIX", 4),
+    ("ISPKI", 5),
+    ("IPGP", 6),
+    ("ACPKIX", 7),
+    ("IACPKIX", 8),
+    ("URI", 253),
+    ("OID", 254),
+];
+
+/// The fields of the types that are nothing but their fields.
+fn layout(rtype: RecordType) -> Option<&'static [Field]> {
+    const ALGORITHM: Field = Word(1, "algorithm", ALGORITHMS);
+    Some(match rtype {
+        RecordType::MX => &[Number(2, "preference"), N],
+        RecordType::NAPTR => &[Number(2, "order"), Number(2, "preference"), Text, Text, Text, N],
+        RecordType::RP => &[N, N],
+        RecordType::AFSDB | RecordType::KX | RecordType::RT => &[Number(2, "number"), N],
+        RecordType::PX => &[Number(2, "preference"), N, N],
+        RecordType::HINFO => &[Text, Text],
+        // RFC 4034 5.3, 7344 3.1.
+        RecordType::DS | numbers::CDS => &[Number(2, "key tag"), ALGORITHM, Number(1, "digest type"), Hex],
+        // RFC 4034 2.2, 7344 3.2.
+        RecordType::DNSKEY | numbers::CDNSKEY => {
+            &[Number(2, "number of flags"), Number(1, "protocol"), ALGORITHM, Base64]
+        }
+        // RFC 4255 3.2.
+        RecordType::SSHFP => &[Number(1, "algorithm"), Number(1, "fingerprint type"), Hex],
+        // RFC 6698 2.2, 8162 2.
+        RecordType::TLSA | numbers::SMIMEA => {
+            &[Number(1, "certificate usage"), Number(1, "selector"), Number(1, "matching type"), Hex]
+        }
+        // RFC 8659 4.1.1.
+        RecordType::CAA => &[Number(1, "number of flags"), Text, Rest],
+        // RFC 7553 4.2.
+        numbers::URI => &[Number(2, "priority"), Number(2, "weight"), Rest],
+        // RFC 7929 2.3, 4701 3.2.
+        numbers::OPENPGPKEY | numbers::DHCID => &[Base64],
+        // RFC 4398 2.2.
+        numbers::CERT => &[Word(2, "certificate type", CERTIFICATES), Number(2, "key tag"), ALGORITHM, Base64],
+        // RFC 7477 2.1.2.
+        numbers::CSYNC => &[Number(4, "serial"), Number(2, "number of flags"), Types],
+        // RFC 8976 2.3.
+        numbers::ZONEMD => &[Number(4, "serial"), Number(1, "scheme"), Number(1, "hash algorithm"), Hex],
+        _ => return None,
+    })
+}
 
 /// The data of a record of `rtype` that `tokens` say; relative names end in `origin`.
 pub(super) fn parse(rtype: RecordType, tokens: &[Token], origin: &Name) -> Result<Rdata, ZoneError> {
@@ -24,18 +121,22 @@ pub(super) fn parse(rtype: RecordType, tokens: &[Token], origin: &Name) -> Resul
         RecordType::A => Rdata::opaque(fields.parsed::<Ipv4Addr>("an IPv4 address")?.octets().to_vec()),
         RecordType::AAAA => Rdata::opaque(fields.parsed::<Ipv6Addr>("an IPv6 address")?.octets().to_vec()),
         RecordType::NS | RecordType::CNAME | RecordType::PTR | RecordType::DNAME => Rdata::name(&fields.name()?),
-        RecordType::MX => fields.build(&["preference"], 0, 1)?,
         RecordType::SRV => {
             let mut number = |what| fields.parsed::<u16>(what);
             let (priority, weight, port) = (number("a priority")?, number("a weight")?, number("a port")?);
             Rdata::srv(priority, weight, port, &fields.name()?)
         }
-        RecordType::NAPTR => fields.build(&["order", "preference"], 3, 1)?,
-        RecordType::RP => fields.build(&[], 0, 2)?,
-        RecordType::AFSDB | RecordType::KX | RecordType::RT => fields.build(&["number"], 0, 1)?,
         RecordType::SOA => fields.soa()?,
-        RecordType::TXT | SPF => fields.text()?,
-        _ => return fields.hickory(),
+        RecordType::TXT | numbers::SPF => fields.text()?,
+        RecordType::SVCB | RecordType::HTTPS => fields.built(svcb::read)?,
+        numbers::LOC => fields.built(loc::read)?,
+        numbers::APL => fields.built(Fields::address_prefixes)?,
+        numbers::EUI48 => fields.built(|fields| fields.eui(6))?,
+        numbers::EUI64 => fields.built(|fields| fields.eui(8))?,
+        _ => match layout(rtype) {
+            Some(layout) => fields.built(|fields| fields.all(layout))?,
+            None => return Err(fields.no_text_form()),
+        },
     };
     match fields.next() {
         None => Ok(rdata),
@@ -45,13 +146,10 @@ pub(super) fn parse(rtype: RecordType, tokens: &[Token], origin: &Name) -> Resul
             } else {
                 ""
             };
-            Err(extra.error(format!("{:?} is more than {rtype} data holds{hint}", extra.text)))
+            Err(extra.error(format!("{:?} is more than {} data holds{hint}", extra.text, types::name(rtype))))
         }
     }
 }
-
-/// Text in the old type for mail policies (RFC 4408 3.1.1); still found in zone files.
-const SPF: RecordType = RecordType(99);
 
 /// Reads the fields of one record's data in order.
 struct Fields<'a> {
@@ -69,7 +167,7 @@ impl<'a> Fields<'a> {
     }
 
     fn required(&mut self, what: &str) -> Result<&'a Token, ZoneError> {
-        let missing = || format!("{} data needs {what} here", self.rtype);
+        let missing = || format!("{} data needs {what} here", types::name(self.rtype));
         match (self.tokens.get(self.at), self.tokens.last()) {
             (None, None) => Err(ZoneError::value(1, missing())),
             (None, Some(last)) => {
@@ -99,19 +197,103 @@ impl<'a> Fields<'a> {
         seconds(&token.text).ok_or_else(|| token.error(format!("{:?} is not {what}: seconds, or 1h30m", token.text)))
     }
 
-    /// Data of 16-bit numbers, then character strings, then names.
-    fn build(&mut self, numbers: &[&str], strings: usize, names: usize) -> Result<Rdata, ZoneError> {
-        let mut bytes = Vec::new();
-        for what in numbers {
-            bytes.extend(self.parsed::<u16>(&format!("a {what} (0 to 65535)"))?.to_be_bytes());
-        }
-        for _ in 0..strings {
-            push_string(self.required("a string")?, &mut bytes)?;
-        }
-        for _ in 0..names {
-            bytes.extend_from_slice(self.name()?.as_wire());
-        }
+    /// The data that `read` puts together.
+    fn built(&mut self, read: impl FnOnce(&mut Self) -> Result<Vec<u8>, ZoneError>) -> Result<Rdata, ZoneError> {
+        let bytes = read(self)?;
         self.checked(&bytes)
+    }
+
+    fn all(&mut self, layout: &[Field]) -> Result<Vec<u8>, ZoneError> {
+        let mut bytes = Vec::new();
+        for field in layout {
+            match *field {
+                Number(octets, what) => self.number(octets, what, &[], &mut bytes)?,
+                Word(octets, what, words) => self.number(octets, what, words, &mut bytes)?,
+                N => bytes.extend_from_slice(self.name()?.as_wire()),
+                Text => push_string(self.required("a string")?, &mut bytes)?,
+                Rest => bytes.extend(unescape(self.required("a string")?)?),
+                Hex => bytes.extend(binary::hex(self.rest("hex digits")?)?),
+                Base64 => bytes.extend(binary::base64(self.rest("base64")?)?),
+                Types => bytes.extend(types::bit_map(self.rest("a record type")?)?),
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn number(
+        &mut self,
+        octets: usize,
+        what: &str,
+        words: &[(&str, u16)],
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), ZoneError> {
+        let most = u32::MAX >> (32 - 8 * octets);
+        let what = format!("{} {what} (0 to {most})", if what.starts_with(['a', 'o']) { "an" } else { "a" });
+        let token = self.required(&what)?;
+        let word = words.iter().find(|(word, _)| token.is_word(word)).map(|(_, number)| u32::from(*number));
+        let number = word.or_else(|| token.text.parse().ok()).filter(|number| *number <= most);
+        let number = number.ok_or_else(|| token.error(format!("{:?} is not {what}", token.text)))?;
+        bytes.extend_from_slice(&number.to_be_bytes()[4 - octets..]);
+        Ok(())
+    }
+
+    /// Everything that is left, at least one token.
+    fn rest(&mut self, what: &str) -> Result<&'a [Token], ZoneError> {
+        let from = self.at;
+        self.required(what)?;
+        self.at = self.tokens.len();
+        Ok(&self.tokens[from..])
+    }
+
+    /// Octets in hex with hyphens between (RFC 7043 3.2, 4.2).
+    fn eui(&mut self, octets: usize) -> Result<Vec<u8>, ZoneError> {
+        let token = self.required("an EUI address")?;
+        let octet = |part: &str| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2);
+        let bytes: Option<Vec<u8>> = token.text.split('-').map(octet).collect();
+        bytes.filter(|bytes| bytes.len() == octets).ok_or_else(|| {
+            token.error(format!(
+                "{:?} is not {octets} octets in hex with hyphens between, as 00-00-5e-00-53-2a",
+                token.text
+            ))
+        })
+    }
+
+    /// `[!]FAMILY:ADDRESS/PREFIX`, none or more (RFC 3123 5).
+    fn address_prefixes(&mut self) -> Result<Vec<u8>, ZoneError> {
+        let mut bytes = Vec::new();
+        while let Some(token) = self.next() {
+            let bad = || {
+                token.error(format!("{:?} is not an address prefix, as 1:192.0.2.0/24 or !2:2001:db8::/32", token.text))
+            };
+            let (negated, text) = token.text.strip_prefix('!').map_or((0, token.text.as_str()), |rest| (0x80, rest));
+            let (family, rest) = text.split_once(':').ok_or_else(bad)?;
+            let (address, prefix) = rest.split_once('/').ok_or_else(bad)?;
+            let (mut address, family_number) = match (family, address.parse().map_err(|_| bad())?) {
+                ("1", IpAddr::V4(address)) => (address.octets().to_vec(), 1),
+                ("2", IpAddr::V6(address)) => (address.octets().to_vec(), 2),
+                _ => return Err(bad()),
+            };
+            let bits = address.len() * 8;
+            let prefix: u8 = prefix.parse().ok().filter(|prefix| usize::from(*prefix) <= bits).ok_or_else(bad)?;
+            // Trailing zero octets are left out (RFC 3123 4).
+            address.truncate(address.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1));
+            // At most sixteen octets.
+            bytes.extend([0, family_number, prefix, negated | address.len() as u8]);
+            bytes.extend(address);
+        }
+        Ok(bytes)
+    }
+
+    /// Types that only tools write, and those whose text form nobody has told us.
+    fn no_text_form(&self) -> ZoneError {
+        let message = format!(
+            "this program does not read {} data as text: write it generic, \\# LENGTH HEX (RFC 3597 5)",
+            types::name(self.rtype)
+        );
+        match self.tokens.first() {
+            Some(token) => token.error(message),
+            None => ZoneError::value(1, message),
+        }
     }
 
     fn soa(&mut self) -> Result<Rdata, ZoneError> {
@@ -137,46 +319,15 @@ impl<'a> Fields<'a> {
     fn generic(&mut self) -> Result<Rdata, ZoneError> {
         self.at += 1;
         let length: u16 = self.parsed("the length of the data in octets")?;
-        let mut bytes = Vec::with_capacity(usize::from(length));
-        let mut half = None;
-        while let Some(token) = self.next() {
-            for char in token.text.chars() {
-                let digit = char.to_digit(16).ok_or_else(|| token.error(format!("{char:?} is not a hex digit")))? as u8;
-                match half.take() {
-                    None => half = Some(digit << 4),
-                    Some(high) => bytes.push(high | digit),
-                }
-            }
+        let digits = &self.tokens[self.at..];
+        self.at = self.tokens.len();
+        let bytes = binary::hex_digits(digits)?;
+        if bytes.len() != 2 * usize::from(length) {
+            let octets = bytes.len() / 2;
+            let message = format!("the length says {length} octets, the hex digits make {octets}");
+            return Err(self.tokens[1].error(message));
         }
-        if half.is_some() || bytes.len() != usize::from(length) {
-            let says = &self.tokens[1];
-            let octets = bytes.len();
-            return Err(says.error(format!("the length says {length} octets, the hex digits make {octets}")));
-        }
-        self.checked(&bytes)
-    }
-
-    /// The types whose text form hickory reads.
-    fn hickory(&mut self) -> Result<Rdata, ZoneError> {
-        let rtype = self.rtype;
-        let first = self.required("data")?;
-        let mut line = String::new();
-        for (i, token) in self.tokens.iter().enumerate() {
-            if i > 0 {
-                line.push(' ');
-            }
-            match (rtype, i) {
-                _ if token.quoted => push_quoted(token, &mut line)?,
-                // The target name: made absolute, since hickory knows no origin here.
-                (RecordType::SVCB | RecordType::HTTPS, 1) => line.push_str(&name(token, self.origin)?.to_string()),
-                _ => line.push_str(&token.text),
-            }
-        }
-        let failed =
-            |why: String| first.error(format!("bad {rtype} data: {why}; or write it as \\# LENGTH HEX (RFC 3597 5)"));
-        let data = RData::try_from_str(hickory_proto::rr::RecordType::from(rtype.0), &line)
-            .map_err(|error| failed(error.to_string()))?;
-        let bytes = data.to_bytes().map_err(|error| failed(error.to_string()))?;
+        let bytes = binary::pairs(&bytes);
         self.checked(&bytes)
     }
 
@@ -186,9 +337,9 @@ impl<'a> Fields<'a> {
             None => ZoneError::value(1, why),
         };
         if bytes.len() > usize::from(u16::MAX) {
-            return Err(wrong(format!("the data of a {} record is longer than 65535 octets", self.rtype)));
+            return Err(wrong(format!("the data of a {} record is longer than 65535 octets", types::name(self.rtype))));
         }
-        Rdata::parse(self.rtype, bytes).map_err(|error| wrong(format!("bad {} data: {error}", self.rtype)))
+        Rdata::parse(self.rtype, bytes).map_err(|error| wrong(format!("bad {} data: {error}", types::name(self.rtype))))
     }
 }
 
@@ -262,20 +413,5 @@ fn push_string(token: &Token, bytes: &mut Vec<u8>) -> Result<(), ZoneError> {
     })?;
     bytes.push(length);
     bytes.extend_from_slice(&octets);
-    Ok(())
-}
-
-/// Appends a quoted string in the form that hickory's lexer reads: `\"` and `\\` escaped, the rest verbatim.
-fn push_quoted(token: &Token, line: &mut String) -> Result<(), ZoneError> {
-    let text = String::from_utf8(unescape(token)?)
-        .map_err(|_| token.error("octets over 127 here: write the data as \\# LENGTH HEX (RFC 3597 5)"))?;
-    line.push('"');
-    for char in text.chars() {
-        if matches!(char, '"' | '\\') {
-            line.push('\\');
-        }
-        line.push(char);
-    }
-    line.push('"');
     Ok(())
 }

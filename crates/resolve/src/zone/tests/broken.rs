@@ -112,12 +112,40 @@ fn broken_zone_files() {
         ("$GENERATE 1-9 a A 192.0.2.1\n", 1, 1, "$GENERATE is not read: write the records out, or use a template"),
         ("$FOO\n", 1, 1, "unknown directive \"$FOO\": $ORIGIN, $TTL and $INCLUDE are read"),
         ("$ORIGIN\n", 1, 1, "$ORIGIN takes one name"),
+        ("a CAA x issue y\n", 1, 7, "\"x\" is not a number of flags (0 to 255)"),
         (
-            "a CAA x issue y\n",
+            "a RRSIG A 8 2\n",
             1,
-            7,
-            "bad CAA data: error parsing number: invalid digit found in string; or write it as \\# LENGTH HEX (RFC 3597 5)",
+            9,
+            "this program does not read RRSIG data as text: write it generic, \\# LENGTH HEX (RFC 3597 5)",
         ),
+        (
+            "a IPSECKEY 10 1\n",
+            1,
+            12,
+            "this program does not read IPSECKEY data as text: write it generic, \\# LENGTH HEX (RFC 3597 5)",
+        ),
+        ("a DS 1 8 2 abc\n", 1, 12, "an odd number of hex digits: two make an octet"),
+        ("a DS 1 FOO 2 ab\n", 1, 8, "\"FOO\" is not an algorithm (0 to 255)"),
+        (
+            "a OPENPGPKEY abc\n",
+            1,
+            14,
+            "bad base64: letters, digits, '+' and '/' in fours, '=' only to fill up (RFC 4648 4)",
+        ),
+        ("a HTTPS 1 . port=1 port=2\n", 1, 20, "port is there twice: a parameter may occur once (RFC 9460 2.1)"),
+        ("a HTTPS 1 . mandatory=port\n", 1, 13, "mandatory lists a parameter that is not there (RFC 9460 8)"),
+        ("a HTTPS 1 . no-default-alpn\n", 1, 13, "no-default-alpn needs alpn beside it (RFC 9460 7.1.1)"),
+        ("a HTTPS 1 . ipv4hint=::1\n", 1, 13, "\"::1\" is not an IPv4 address"),
+        (
+            "a HTTPS 1 . color=red\n",
+            1,
+            13,
+            "\"color\" is not a parameter: write alpn=, port=, ipv4hint=, ... or keyNNNNN= (RFC 9460 2.1)",
+        ),
+        ("a LOC 91 N 0 E 0\n", 1, 7, "\"91\" is not degrees, minutes and seconds, then N or S (RFC 1876 3)"),
+        ("a EUI48 00-00-5e\n", 1, 9, "\"00-00-5e\" is not 6 octets in hex with hyphens between, as 00-00-5e-00-53-2a"),
+        ("a CSYNC 1 3 FOO\n", 1, 13, "\"FOO\" is not a record type"),
     ];
     for (text, line, column, message) in cases {
         let error = try_zone("example.com", text).map(drop).unwrap_err();
