@@ -4,24 +4,31 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use strait_federation::{AdminBackend, QueryFailure, QueryOutcome};
+use strait_federation::{AdminBackend, InboundPolicy, QueryFailure, QueryOutcome};
 use strait_identity::{Credentials, Identity};
 use strait_link::{PeerLinks, PeerStatus, State};
-use strait_resolve::{Ask, BoxFuture, Origin, Resolver, Respond, Source, Transport};
+use strait_resolve::{Admission, Admit, Ask, BoxFuture, Origin, Resolver, Respond, Source, Transport};
 use strait_wire::{Query, QueryView, ReplyLimits};
 
 /// The parts of the gateway that questions of an operator reach.
 pub(crate) struct Backend {
     resolver: Arc<Resolver>,
+    policy: Arc<InboundPolicy>,
     links: Arc<PeerLinks>,
     credentials: Credentials,
     home: String,
 }
 
 impl Backend {
-    /// Asks `resolver` as this gateway itself, and peers over `links`.
-    pub(crate) fn new(resolver: Arc<Resolver>, links: Arc<PeerLinks>, credentials: Credentials, home: &str) -> Self {
-        Self { resolver, links, credentials, home: home.to_owned() }
+    /// Asks `resolver`, whose policy is `policy`, as this gateway itself, and peers over `links`.
+    pub(crate) fn new(
+        resolver: Arc<Resolver>,
+        policy: Arc<InboundPolicy>,
+        links: Arc<PeerLinks>,
+        credentials: Credentials,
+        home: &str,
+    ) -> Self {
+        Self { resolver, policy, links, credentials, home: home.to_owned() }
     }
 
     /// Asks this gateway as one that bears its own certificate would.
@@ -33,10 +40,20 @@ impl Backend {
             identity: Some(Arc::new(identity)),
             keepalive: None,
         };
+        let answered_by = self.answerer(wire, &origin);
         let reply = self.resolver.respond(wire, &origin).await;
         let wire = reply
             .ok_or_else(|| QueryFailure::BadQuestion("it is not a DNS message, or itself a response".to_owned()))?;
-        Ok(QueryOutcome { wire: wire.into(), answered_by: self.home.clone() })
+        Ok(QueryOutcome { wire: wire.into(), answered_by })
+    }
+
+    /// What answers a question of our own, in words: the backend only gets what the policy admits.
+    fn answerer(&self, wire: &[u8], origin: &Origin) -> String {
+        match QueryView::parse(wire).map(|query| self.policy.admit(origin, &query)) {
+            Ok(Admission::Admit) => self.home.clone(),
+            Ok(Admission::Refuse(_) | Admission::Drop) => "this gateway's policy".to_owned(),
+            Err(_) => "this gateway".to_owned(),
+        }
     }
 
     /// Asks the peer over its links, past every cache of ours.

@@ -9,7 +9,7 @@ use strait_federation::{
 };
 use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
 use strait_process::Process;
-use strait_resolve::{ResolveMetrics, Resolver, ResolverSettings, Transit};
+use strait_resolve::{Admit, ResolveMetrics, Resolver, ResolverSettings, Transit};
 use strait_serve::{PeerListenerSettings, PeerListeners, ServeMetrics, StreamLimits};
 
 use crate::admin::Backend;
@@ -45,8 +45,9 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
         trust::follow(&federation, config.identity.clone(), Arc::clone(&links), Arc::clone(&inbound), stop.clone());
 
     let home = Home::start(&config, &link_metrics)?;
+    let policy = Arc::new(InboundPolicy::new(own, Arc::clone(&inbound)));
     let resolver = Arc::new(Resolver::new(ResolverSettings {
-        admit: Arc::new(InboundPolicy::new(own, Arc::clone(&inbound))),
+        admit: Arc::clone(&policy) as Arc<dyn Admit>,
         cache: config.daemon.cache.clone(),
         routes: home.routes()?,
         follow_aliases: false,
@@ -64,6 +65,7 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
         agents: Arc::clone(&agents),
         backend: Arc::new(Backend::new(
             Arc::clone(&resolver),
+            policy,
             links,
             config.identity.credentials.clone(),
             home.description(),

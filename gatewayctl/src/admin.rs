@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use strait_federation::{ConnectError, connect_admin};
@@ -15,6 +15,10 @@ use crate::output::printable;
 /// A gateway answers at once, but for questions it asks others; those it bounds itself.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a gateway that was just started may take to make its socket.
+const START_PATIENCE: Duration = Duration::from_secs(3);
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
 /// The gateway behind an admin socket.
 pub(crate) struct Gateway {
     socket: PathBuf,
@@ -25,9 +29,17 @@ impl Gateway {
         Self { socket }
     }
 
-    /// Connects.
+    /// Connects. A gateway that was started a moment ago gets the time to make its socket.
     pub(crate) async fn connect(&self) -> Result<AdminClient<Channel>, ConnectError> {
-        connect_admin(&self.socket).await
+        let deadline = Instant::now() + START_PATIENCE;
+        loop {
+            match connect_admin(&self.socket).await {
+                Err(ConnectError::Missing(_) | ConnectError::Stale(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(LOOK_INTERVAL).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 }
 
@@ -43,5 +55,25 @@ fn sentence(status: &Status) -> String {
     match status.message() {
         "" => format!("the gateway says: {}", status.code().description()),
         text => printable(text),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_gateway_that_is_just_starting_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.sock");
+        // A killed gateway has left its socket.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let gateway = Gateway::at(path.clone());
+        let waiting = tokio::spawn(async move { gateway.connect().await.map(drop) });
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        std::fs::remove_file(&path).unwrap();
+        let _listening = tokio::net::UnixListener::bind(&path).unwrap();
+        waiting.await.unwrap().unwrap();
     }
 }

@@ -122,7 +122,7 @@ impl LabArgs {
         if self.once {
             return Ok(());
         }
-        print_what_to_try(programs, &directions)?;
+        print_what_to_try(programs, &directions, self.keep)?;
         std::future::pending().await
     }
 }
@@ -231,7 +231,7 @@ async fn ask_across(directions: &[Direction<'_>]) -> anyhow::Result<()> {
     }
 }
 
-fn print_what_to_try(programs: &Programs, directions: &[Direction<'_>]) -> anyhow::Result<()> {
+fn print_what_to_try(programs: &Programs, directions: &[Direction<'_>], keep: bool) -> anyhow::Result<()> {
     say("\nTry, in another terminal:")?;
     for (asker, asked, _) in directions {
         let questions = asked.questions();
@@ -253,7 +253,10 @@ fn print_what_to_try(programs: &Programs, directions: &[Direction<'_>]) -> anyho
             ))?;
         }
     }
-    say("\nCtrl-C ends it and removes everything.")
+    match keep {
+        true => say("\nCtrl-C ends it; the folder with configurations, certificates and logs stays."),
+        false => say("\nCtrl-C ends it and removes everything."),
+    }
 }
 
 /// Looks again and again until `is_so`, within the lab's patience.

@@ -9,6 +9,9 @@ use crate::output::{indented, shortened, table};
 /// The longest error in the list; `peer show` has it whole.
 const MAX_LISTED_ERROR: usize = 72;
 
+/// Seconds for which the list shows an error that does not last.
+const RECENT: i64 = 60;
+
 /// One line per peer.
 pub(super) fn list(peers: &PeersView, now: i64) -> String {
     if peers.peers.is_empty() {
@@ -74,12 +77,17 @@ fn asked(inbound: &InboundView, now: i64) -> String {
     )
 }
 
-/// The newest trouble of either direction, and which direction that is.
+/// The newest trouble of either direction, and which direction that is. What an endpoint that is up has got over, and
+/// what was refused some time ago, is history: `peer show` has it.
 fn newest_error(peer: &PeerView, now: i64) -> String {
     let outbound = peer.outbound.endpoints.iter();
-    let outbound =
-        outbound.filter_map(|endpoint| Some((format!("to {}: ", endpoint.url), endpoint.last_error.as_ref()?)));
-    let inbound = peer.inbound.last_error.as_ref().map(|error| ("from it: ".to_owned(), error));
+    let outbound = outbound.filter_map(|endpoint| {
+        let current = |error: &&ErrorView| endpoint.state != "up" || error.is_recent(now);
+        let error = endpoint.last_error.as_ref().filter(current)?;
+        Some((format!("to {}: ", endpoint.url), error))
+    });
+    let inbound = peer.inbound.last_error.as_ref().filter(|error| error.is_recent(now));
+    let inbound = inbound.map(|error| ("from it: ".to_owned(), error));
     let newest = outbound.chain(inbound).max_by_key(|(_, error)| error.at_seconds);
     newest.map_or("-".to_owned(), |(from, error)| {
         format!("{} ({})", shortened(&format!("{from}{}", error.text), MAX_LISTED_ERROR), ago(error.at_seconds, now))
@@ -111,6 +119,10 @@ impl EndpointView {
 }
 
 impl ErrorView {
+    fn is_recent(&self, now: i64) -> bool {
+        now.saturating_sub(self.at_seconds) <= RECENT
+    }
+
     fn with_age(&self, now: i64) -> String {
         format!("{} ({})", self.text, ago(self.at_seconds, now))
     }

@@ -38,7 +38,7 @@ fn both_ways() -> v1::PeerStatus {
             queries: 1_500,
             refused: 1,
             last_error: "example.org.: peer cluster-b may ask only names under cluster-a.example.com".to_owned(),
-            last_error_at: NOW - 400,
+            last_error_at: NOW - 40,
             last_query_at: NOW - 5,
         }),
     }
@@ -74,9 +74,37 @@ d          d.example.com          none        idle     -          -        -
 fn trouble_of_the_inbound_side_is_marked_and_cut_to_fit() {
     let mut status = both_ways();
     status.outbound = None;
+    status.inbound.as_mut().unwrap().last_error_at = NOW - 20;
     let list = show::list(&listed(vec![status]), NOW);
-    let expected = "from it: example.org.: peer cluster-b may ask only names under cluster-… (6m ago)\n";
+    let expected = "from it: example.org.: peer cluster-b may ask only names under cluster-… (20s ago)\n";
     assert!(list.ends_with(expected), "{list}");
+}
+
+/// Of a healthy peer an error is listed for a minute; an endpoint that is down keeps its own.
+#[test]
+fn what_is_over_is_not_listed_for_ever() {
+    let listed_at = |state: &str, age: i64| {
+        let failed = v1::EndpointStatus {
+            last_error_at: NOW - age,
+            ..endpoint("tls://192.0.2.1:853", state, 1_240, "connection refused")
+        };
+        let outbound = v1::OutboundStatus { state: state.to_owned(), endpoints: vec![failed] };
+        let inbound = v1::InboundStatus {
+            state: "up".to_owned(),
+            last_error: "no".to_owned(),
+            last_error_at: NOW - 61,
+            ..Default::default()
+        };
+        let status = v1::PeerStatus { peer: Some(peer("cluster-b")), outbound: Some(outbound), inbound: Some(inbound) };
+        show::list(&listed(vec![status]), NOW).contains("connection refused")
+    };
+    for (state, age, expected) in [("up", 60, true), ("up", 61, false), ("down", 4_000, true), ("degraded", 61, true)] {
+        assert_eq!(listed_at(state, age), expected, "{state} {age}");
+    }
+    let mut old = both_ways();
+    old.outbound = None;
+    old.inbound.as_mut().unwrap().last_error_at = NOW - 61;
+    assert!(show::list(&listed(vec![old]), NOW).ends_with("-\n"));
 }
 
 #[test]
@@ -102,7 +130,7 @@ inbound (they ask us): up
   connections  2
   queries      1500, the last 5s ago
   refused      1
-  last error   example.org.: peer cluster-b may ask only names under cluster-a.example.com (6m ago)
+  last error   example.org.: peer cluster-b may ask only names under cluster-a.example.com (40s ago)
 ";
     assert_eq!(show::one(&PeerView::from(both_ways()), NOW), expected);
 }

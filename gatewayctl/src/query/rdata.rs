@@ -7,6 +7,19 @@ use strait_wire::{Class, Flags, Message, Name, Question, Rcode, Record, RecordTy
 
 use crate::output::printable;
 
+/// Types whose data is character strings and nothing else: HINFO, TXT, X25, ISDN, GPOS, NINFO, SPF, RESINFO, WALLET.
+const STRINGS: [RecordType; 9] = [
+    RecordType(13),
+    RecordType::TXT,
+    RecordType(19),
+    RecordType(20),
+    RecordType(27),
+    RecordType(56),
+    RecordType(99),
+    RecordType(261),
+    RecordType(262),
+];
+
 /// The data of a record.
 pub(super) fn text(record: &Record) -> String {
     let bytes = record.rdata.as_bytes();
@@ -19,7 +32,7 @@ pub(super) fn text(record: &Record) -> String {
         RecordType::MX => numbers_and_name(record, 1),
         RecordType::SRV => numbers_and_name(record, 3),
         RecordType::SOA => soa(record),
-        RecordType::TXT => character_strings(bytes),
+        rtype if STRINGS.contains(&rtype) => character_strings(bytes),
         _ => by_hickory(record),
     };
     written.unwrap_or_else(|| generic(bytes))

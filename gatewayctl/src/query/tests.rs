@@ -88,6 +88,8 @@ fn data_is_written_in_presentation_format() {
         (RecordType::PTR, Rdata::name(&name("a\\032b.example.com")), "a\\032b.example.com."),
         // Quotes, backslashes, and what is not printable (RFC 1035 5.1).
         (RecordType::TXT, Rdata::opaque(b"\x05a\"b\\\x1b\x01x".to_vec()), "\"a\\\"b\\\\\\027\" \"x\""),
+        // The answer to ANY (RFC 8482): an empty string is one as well.
+        (RecordType(13), Rdata::opaque(b"\x07RFC8482\x00".to_vec()), "\"RFC8482\" \"\""),
         (RecordType::CAA, Rdata::opaque(b"\x00\x05issueca.test".to_vec()), "0 issue \"ca.test\""),
         // Unknown to everybody (RFC 3597 5).
         (RecordType(65_280), Rdata::opaque(vec![1, 0xab]), "\\# 2 01ab"),
