@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::gateway::GatewayDraft;
 use crate::node_agent::NodeAgentDraft;
 use crate::section::Section;
+use crate::spelling::nearest;
 use crate::{ConfigErrors, Diagnostic, Loaded, files, gateway, node_agent};
 
 /// Whose configuration a file is.
@@ -40,13 +41,12 @@ pub fn check(path: &Path, kind: Option<Kind>) -> Result<Loaded<Kind>, ConfigErro
     }
 }
 
-/// The program most of whose own keys are there.
+/// The program most of whose own keys are there, mistyped ones included.
 fn detect(text: &str, path: &Path) -> Result<Kind, ConfigErrors> {
     let cx = Context::new(text, path);
     let counts = Section::open_document(&cx, text).map(|root| {
-        let own =
-            |keys: &[&str], others: &[&str]| keys.iter().filter(|key| !others.contains(key) && root.has(key)).count();
-        (own(node_agent::KEYS, gateway::KEYS), own(gateway::KEYS, node_agent::KEYS))
+        let of = |keys: &[&str]| root.keys().filter(|key| nearest(key, keys).is_some()).count();
+        (of(node_agent::KEYS), of(gateway::KEYS))
     });
     match counts {
         Some((agent, gateway)) if agent > gateway => Ok(Kind::NodeAgent),
@@ -54,7 +54,7 @@ fn detect(text: &str, path: &Path) -> Result<Kind, ConfigErrors> {
         Some(_) => Err(ConfigErrors::new(vec![Diagnostic::whole(
             path,
             "its keys do not tell whose configuration it is".to_owned(),
-            "say which: a node-agent's or a gateway's".to_owned(),
+            "say which: --kind node-agent or --kind gateway".to_owned(),
         )])),
         None => Err(cx.into_errors()),
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::document::Span;
+use crate::files::Output;
 use crate::section::Problem;
 use crate::{ConfigErrors, Diagnostic, Loaded, Severity};
 
@@ -13,6 +14,7 @@ pub(crate) struct Context {
     folder: PathBuf,
     text: String,
     findings: RefCell<Vec<Diagnostic>>,
+    outputs: RefCell<Vec<Output>>,
 }
 
 impl Context {
@@ -23,6 +25,7 @@ impl Context {
             folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
             text: text.to_owned(),
             findings: RefCell::default(),
+            outputs: RefCell::default(),
         }
     }
 
@@ -60,6 +63,11 @@ impl Context {
         self.findings.borrow_mut().push(diagnostic);
     }
 
+    /// Notes a path that the program will write to; looked at with the files it reads.
+    pub(crate) fn writes(&self, output: Output) {
+        self.outputs.borrow_mut().push(output);
+    }
+
     /// Whether an error has been noted.
     pub(crate) fn failed(&self) -> bool {
         self.findings.borrow().iter().any(|finding| finding.severity() == Severity::Error)
@@ -83,6 +91,9 @@ impl Context {
 
     /// The outcome: `config`, unless an error has been noted.
     pub(crate) fn finish<C>(self, config: Option<C>, effective: String) -> Result<Loaded<C>, ConfigErrors> {
+        for output in self.outputs.take() {
+            output.check(&self);
+        }
         match config {
             Some(config) if !self.failed() => Ok(Loaded { config, warnings: self.into_findings(), effective }),
             _ => Err(self.into_errors()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use strait_link::HealthSettings;
 use strait_resolve::{CacheSettings, QueryLogFilter};
 
+use crate::files::{Output, OutputKind};
 use crate::section::{Located, Problem, Section};
 use crate::units::{self, Show};
 
@@ -156,11 +157,16 @@ fn cache(section: &mut Section<'_>) -> CacheSettings {
 }
 
 fn query_log(section: &mut Section<'_>) -> QueryLogSettings {
+    let file = section.path("file");
     let settings = QueryLogSettings {
         filter: section.or("filter", QueryLogFilter::default(), units::word(FILTERS)),
         format: section.or("format", Format::Text, units::word(FORMATS)),
-        file: section.path("file").map(|file| file.value),
+        file: file.as_ref().map(|file| file.value.clone()),
     };
+    if let (Some(file), true) = (file, settings.filter != QueryLogFilter::Off) {
+        let Located { value: path, at } = file;
+        section.cx.writes(Output { key: "file", path, at, kind: OutputKind::File });
+    }
     if let (Some(at), QueryLogFilter::Off) = (section.key_at("file"), settings.filter) {
         section.cx.warning(&at, "`file` has no effect: `filter` is off", "set `filter: all` or `filter: errors`");
     }

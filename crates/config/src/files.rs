@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::context::Context;
+use crate::document::Span;
 use crate::section::Located;
 use crate::{ConfigErrors, Diagnostic};
 
@@ -48,6 +49,59 @@ impl NamedFile {
         let path = self.path.value.display();
         let (what, help) = explain(error);
         cx.error(&self.path.at, format!("`{}`: cannot read {path}: {what}", self.key), help);
+    }
+}
+
+/// A path that the program writes to. Nothing is made or opened for writing here.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) key: &'static str,
+    pub(crate) path: PathBuf,
+    pub(crate) at: Span,
+    pub(crate) kind: OutputKind,
+}
+
+/// What the path names, and what the program makes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutputKind {
+    /// A file in a folder that must exist.
+    File,
+    /// A file whose folder is made, when the folder's own exists.
+    FileAndFolder,
+    /// A folder that is made, when its own exists.
+    Folder,
+}
+
+impl Output {
+    /// Notes what will keep the program from writing there.
+    pub(crate) fn check(&self, cx: &Context) {
+        if let Err((what, help)) = self.obstacle() {
+            cx.error(&self.at, format!("`{}`: {what}", self.key), help);
+        }
+    }
+
+    fn obstacle(&self) -> Result<(), (String, &'static str)> {
+        const MAKE: &str = "make the folder, or correct the path";
+        let above = |path: &Path| path.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
+        if self.kind != OutputKind::Folder && self.path.is_dir() {
+            return Err((format!("{} is a folder", self.path.display()), "name a file in it"));
+        }
+        let folder = match self.kind {
+            OutputKind::Folder => self.path.clone(),
+            OutputKind::File | OutputKind::FileAndFolder => above(&self.path),
+        };
+        let is_made = self.kind != OutputKind::File;
+        match std::fs::metadata(&folder) {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            Ok(_) => Err((format!("{} is not a folder", folder.display()), "name a folder, or move the file away")),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err((format!("cannot look at the folder {}: {error}", folder.display()), MAKE))
+            }
+            // One folder is made; a path that misses more is mistyped.
+            Err(_) if is_made && above(&folder).is_dir() => Ok(()),
+            Err(_) if is_made => Err((format!("the folder {} does not exist", above(&folder).display()), MAKE)),
+            Err(_) => Err((format!("the folder {} does not exist", folder.display()), MAKE)),
+        }
     }
 }
 

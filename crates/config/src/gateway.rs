@@ -9,6 +9,7 @@ use strait_wire::Name;
 
 use crate::context::Context;
 use crate::effective::Effective;
+use crate::files::{Output, OutputKind};
 use crate::identity::IdentityDraft;
 use crate::peers;
 use crate::section::{Located, Section};
@@ -142,6 +143,8 @@ impl Fields {
         let addresses = listen::read_peers(root);
         let socket = root.path_or("socket", SOCKET);
         let state = root.path_or("state", STATE);
+        let at = root.key_at("state").unwrap_or(root.at.clone());
+        root.cx.writes(Output { key: "state", path: state.clone(), at, kind: OutputKind::FileAndFolder });
         root.must_have("identity", "add `identity: { certificate: tls.crt, key: tls.key, trustBundle: ca.crt }` (`gatewayctl pki issue gateway` makes the files)");
         let identity = IdentityDraft::read(root);
         let backend = read_backend(root, &home_zone);

@@ -4,18 +4,22 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use strait_link::{EndpointUrl, LinkTarget, Scheme, UpstreamSettings};
+use strait_resolve::zone::{HostsData, HostsProblem};
 use strait_resolve::{AccessList, IpNet};
 
 use crate::context::Context;
+use crate::diagnostic::offset_of;
 use crate::document::Span;
 use crate::effective::Effective;
-use crate::files::{self, NamedFile};
+use crate::files::{self, NamedFile, Output, OutputKind};
 use crate::identity::IdentityDraft;
 use crate::peers::{self, PeerDraft};
-use crate::section::Section;
+use crate::section::{Located, Section};
 use crate::upstreams::{self, UpstreamDraft};
 use crate::zones::ZoneDraft;
-use crate::{ConfigErrors, ConfigFile, DaemonSettings, Kind, Loaded, OwnIdentity, StaticZone, listen, overlap, units};
+use crate::{
+    ConfigErrors, ConfigFile, DaemonSettings, Diagnostic, Kind, Loaded, OwnIdentity, StaticZone, listen, overlap, units,
+};
 
 /// The keys at the top, in the order in which they are printed.
 pub(crate) const KEYS: &[&str] = &[
@@ -164,7 +168,10 @@ impl Fields {
         let allow = read_allow(root);
         let identity = IdentityDraft::read(root);
         let gateway = read_gateway(root);
-        let state = root.path("state").map(|state| state.value);
+        let state = root.path("state").map(|Located { value: path, at }| {
+            root.cx.writes(Output { key: "state", path: path.clone(), at, kind: OutputKind::Folder });
+            path
+        });
         let zones = ZoneDraft::read_all(root);
         let hosts = read_hosts(root);
         let upstreams = UpstreamDraft::read_upstreams(root);
@@ -189,7 +196,9 @@ impl Fields {
         let own = identity.as_ref().map(|identity| identity.credentials.id().trust_domain);
         let hosts = self.hosts.map(|(files, ttl)| {
             let files = files.into_iter().filter(|file| file.can_be_read(cx));
-            HostsSettings { files: files.map(|file| file.path.value).collect(), ttl }
+            let files: Vec<PathBuf> = files.map(|file| file.path.value).collect();
+            warn_of_hosts_lines(cx, &files, ttl);
+            HostsSettings { files, ttl }
         });
         Some(NodeAgentConfig {
             node: self.node?,
@@ -241,6 +250,23 @@ fn read_hosts(root: &mut Section<'_>) -> Option<(Vec<NamedFile>, u32)> {
     root.show("hosts", section.close());
     let files = files?.into_iter().map(|path| NamedFile { key: "files", path });
     Some((files.collect(), ttl))
+}
+
+/// Notes the lines of hosts files that are left out.
+fn warn_of_hosts_lines(cx: &Context, files: &[PathBuf], ttl: u32) {
+    let (_, problems) = HostsData::load(files, ttl);
+    for HostsProblem { file, place, message } in problems {
+        let text = place.and_then(|_| files::read_bounded(&file).ok());
+        let finding = match (place, text) {
+            (Some((line, column)), Some(text)) => {
+                let start = offset_of(&text, line, column);
+                let word = text[start..].find(char::is_whitespace).unwrap_or(text.len() - start);
+                Diagnostic::at(&file, &text, start..start + word, message, String::new())
+            }
+            _ => Diagnostic::whole(&file, message, String::new()),
+        };
+        cx.add(finding.into_warning());
+    }
 }
 
 /// Checks that `gateway` and `peers` have what they need.

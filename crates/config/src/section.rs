@@ -100,6 +100,11 @@ impl<'a> Section<'a> {
         Self { cx, at, entries: Vec::new(), asked: Vec::new(), effective: Vec::new() }
     }
 
+    /// The keys that are given.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(key, _)| key.text.as_str())
+    }
+
     /// Whether `key` is given.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|(candidate, _)| candidate.text == key)

@@ -202,6 +202,10 @@ fn the_keys_tell_whose_file_it_is() {
     assert!(kind(GATEWAY, Some(Kind::NodeAgent)).unwrap_err().contains("unknown key `cluster`"));
     let undecided = kind("deadline: 3s\n", None).unwrap_err();
     assert!(undecided.contains("its keys do not tell whose configuration it is"), "{undecided}");
+    assert!(undecided.contains("--kind node-agent"), "{undecided}");
+    // A mistyped key tells as well, and is reported in its place.
+    let mistyped = kind("upstream: { servers: [192.0.2.53] }\n", None).unwrap_err();
+    assert!(mistyped.contains("config.yaml:1:1: error: unknown key `upstream`"), "{mistyped}");
     let missing = check(Path::new("/no/such/file.yaml"), None).unwrap_err().to_string();
     assert!(missing.starts_with("/no/such/file.yaml: error: cannot read the configuration file: it does not exist"));
 }
