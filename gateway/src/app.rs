@@ -76,7 +76,7 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     let settings = PeerListenerSettings {
         tls: trust.tls,
         trust: trust.store,
-        limits: StreamLimits::default(),
+        limits: StreamLimits::default().for_descriptors(process.descriptors, listeners.addresses().len()),
         observer: inbound,
         services: tonic::service::Routes::new(distribution),
     };

@@ -53,6 +53,7 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
 
     tracing::info!(node = config.node, addresses = ?listeners.addresses(), "answering");
     listening.ready();
-    listeners.serve(resolver, StreamLimits::default(), serve_metrics, process.shutdown.stop().clone()).await;
+    let limits = StreamLimits::default().for_descriptors(process.descriptors, listeners.addresses().len());
+    listeners.serve(resolver, limits, serve_metrics, process.shutdown.stop().clone()).await;
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod admin;
 mod cli;
 mod credentials;
+mod descriptors;
 mod logs;
 mod metrics;
 mod query_log;

@@ -10,6 +10,7 @@ use prometheus::Registry;
 use strait_config::{ConfigFile, Loaded};
 use tokio_util::sync::CancellationToken;
 
+use crate::descriptors;
 use crate::{Admin, Arguments, EXIT_CONFIGURATION, EXIT_FAILURE, Readiness, Shutdown, init_logs, registry};
 
 /// What is in work when the stop token fires has this long to finish.
@@ -24,6 +25,8 @@ pub struct Process {
     pub readiness: Readiness,
     /// The way down.
     pub shutdown: Shutdown,
+    /// File descriptors that the process may have.
+    pub descriptors: u64,
 }
 
 /// Runs a daemon: reads the command line and the configuration, sets up logs, metrics, admin HTTP and signals, then runs
@@ -77,6 +80,7 @@ where
     let text = |error: &dyn Display| error.to_string();
     let daemon = loaded.config.daemon().clone();
     init_logs(&daemon.log).map_err(|error| text(&error))?;
+    let descriptors = descriptors::raise();
     let registry = registry(version).map_err(|error| text(&error))?;
     let readiness = Readiness::default();
     let admin = daemon.admin.map(|address| Admin::start(address, registry.clone(), readiness.clone()));
@@ -88,7 +92,7 @@ where
     let outcome = runtime.block_on(async {
         let shutdown = Shutdown::install(&readiness, daemon.lameduck).map_err(|error| text(&error))?;
         let stop = shutdown.stop().clone();
-        let work = app(loaded.config, Process { registry, readiness, shutdown });
+        let work = app(loaded.config, Process { registry, readiness, shutdown, descriptors });
         tokio::select! {
             outcome = work => outcome.map_err(|error| error.to_string()),
             () = overdue(stop) => {

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::common::Common;
 use crate::gate::{Full, Gate, Pass};
 use crate::metrics::{Closed, Refused};
 use crate::questions::Questions;
@@ -23,6 +24,7 @@ pub(crate) async fn next_connection(
     listener: &TcpListener,
     transport: Transport,
     metrics: &ServeMetrics,
+    common: &Common,
     stop: &CancellationToken,
 ) -> Option<(TcpStream, SocketAddr)> {
     loop {
@@ -42,6 +44,7 @@ pub(crate) async fn next_connection(
             Err(error) => {
                 metrics.transport(transport).refused(Refused::System);
                 tracing::debug!(%error, "no connection accepted");
+                common.relieve(&error);
                 if !concerns_one_connection(&error) {
                     tokio::time::sleep(BACK_OFF).await;
                 }
@@ -101,12 +104,13 @@ pub(crate) async fn serve_tcp(
     respond: Arc<dyn Respond>,
     limits: StreamLimits,
     metrics: Arc<ServeMetrics>,
+    common: Arc<Common>,
     stop: CancellationToken,
 ) {
     let gate = Gate::new(limits.max_connections);
     let limits = Arc::new(limits);
     let connections = TaskTracker::new();
-    while let Some((stream, client)) = next_connection(&listener, Transport::Tcp, &metrics, &stop).await {
+    while let Some((stream, client)) = next_connection(&listener, Transport::Tcp, &metrics, &common, &stop).await {
         let pass = match gate.enter(client.ip()) {
             Ok(pass) => pass,
             Err(full) => {
@@ -118,9 +122,10 @@ pub(crate) async fn serve_tcp(
         let origin = Origin { client, transport: Transport::Tcp, identity: None, keepalive: Some(limits.keepalive()) };
         let questions = Questions::new(Arc::clone(&respond), origin, limits.max_in_flight);
         let limits = Arc::clone(&limits);
+        let share = common.share();
         let stop = stop.clone();
         connections.spawn(async move {
-            open.set_reason(stream::serve(stream, questions, &limits, &stop).await);
+            open.set_reason(stream::serve(stream, questions, share, &limits, &stop).await);
         });
     }
     drop(listener);

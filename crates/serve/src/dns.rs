@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accept::serve_tcp;
 use crate::bind::{BindError, udp_and_tcp};
+use crate::common::Common;
 use crate::udp::UdpLoop;
 use crate::{ServeMetrics, StreamLimits};
 
@@ -46,11 +47,13 @@ impl DnsListeners {
     ) {
         let stop = stop.child_token();
         let _stop_when_dropped = stop.clone().drop_guard();
+        let common = Common::new();
         let mut loops = JoinSet::new();
         for Sockets { udp, tcp, .. } in self.sockets {
             let udp = UdpLoop::new(udp, Arc::clone(&respond), Arc::clone(&metrics));
             loops.spawn(udp.serve(stop.clone()));
-            let tcp = serve_tcp(tcp, Arc::clone(&respond), limits.clone(), Arc::clone(&metrics), stop.clone());
+            let (respond, metrics) = (Arc::clone(&respond), Arc::clone(&metrics));
+            let tcp = serve_tcp(tcp, respond, limits.clone(), metrics, Arc::clone(&common), stop.clone());
             loops.spawn(tcp);
         }
         while loops.join_next().await.is_some() {}

@@ -1,12 +1,21 @@
 //! Counts what is open, in all and per client address, and refuses what is over.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One client address may hold one in this many of a listener's connections, so that one client
 /// alone cannot shut the others out.
 const CLIENT_SHARE: usize = 4;
+
+/// Who counts as one client: an IPv4 address, or an IPv6 network of 64 bits, for whoever has one address of
+/// such a network has them all.
+pub(crate) fn client_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
 
 /// Lets at most so many in.
 pub(crate) struct Gate {
@@ -44,7 +53,7 @@ impl Gate {
 
     /// Takes a place.
     pub(crate) fn enter(self: &Arc<Self>, client: IpAddr) -> Result<Pass, Full> {
-        let client = client.to_canonical();
+        let client = client_of(client);
         let mut inside = self.inside();
         if inside.total >= self.max {
             return Err(Full::Total);
@@ -97,6 +106,11 @@ mod tests {
         assert_eq!(gate.enter("::ffff:192.0.2.1".parse().unwrap()).err(), Some(Full::Client));
         drop(first);
         assert!(gate.enter(address(1)).is_ok());
+        // So is every address of an IPv6 network.
+        let v6 = |text: &str| gate.enter(text.parse().unwrap());
+        let _two = [v6("2001:db8:0:1::1").unwrap(), v6("2001:db8:0:1:f::2").unwrap()];
+        assert_eq!(v6("2001:db8:0:1::3").err(), Some(Full::Client));
+        assert!(v6("2001:db8:0:2::1").is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! others, over connections that have been verified already.
 
 mod connection;
+mod delivery;
 mod exchange;
 mod query;
 
@@ -24,13 +25,25 @@ use tonic::transport::Server;
 use tonic::{Extensions, Request, Status};
 
 use crate::StreamLimits;
+use crate::common::Common;
 pub(crate) use connection::PeerStream;
+use delivery::{Deliveries, DeliveryLayer};
 
 /// The longest `strait.v1.Batch` that is taken, in octets; a longer one ends its stream.
 pub const MAX_BATCH_LEN: usize = 256 << 10;
 
 /// A `DnsPacket` is one DNS message and its protobuf tag and length.
 const MAX_PACKET_LEN: usize = MAX_MESSAGE_LEN + 16;
+
+/// The most messages in one batch; one with more ends its stream. Our own batches have at most 32 KiB of questions, of
+/// which the shortest has 17 octets.
+pub(crate) const MAX_BATCH_MESSAGES: usize = 2048;
+
+/// `Exchange` streams of one connection at a time. A link needs one.
+pub(crate) const MAX_EXCHANGE_STREAMS: usize = 8;
+
+/// Octets of unary answers of one connection that wait for the client; over it a call ends with RESOURCE_EXHAUSTED.
+pub(crate) const MAX_UNARY_OCTETS: usize = 1 << 20;
 
 /// Octets of one connection under way to us and not yet taken.
 const CONNECTION_WINDOW: u32 = 512 << 10;
@@ -55,6 +68,24 @@ pub(crate) struct Peer {
     identity: Arc<Identity>,
     /// Room for questions in work, shared by all streams of the connection.
     room: Arc<Semaphore>,
+    /// Places for streams of batches.
+    streams: Arc<Semaphore>,
+    /// Room for octets of unary answers that the client has not taken.
+    answers: Arc<Semaphore>,
+    deliveries: Arc<Deliveries>,
+}
+
+impl Peer {
+    pub(crate) fn new(client: SocketAddr, identity: Arc<Identity>, max_in_flight: usize) -> Self {
+        Self {
+            client,
+            identity,
+            room: Arc::new(Semaphore::new(max_in_flight)),
+            streams: Arc::new(Semaphore::new(MAX_EXCHANGE_STREAMS)),
+            answers: Arc::new(Semaphore::new(MAX_UNARY_OCTETS)),
+            deliveries: Arc::default(),
+        }
+    }
 }
 
 /// Serves verified HTTP/2 connections.
@@ -62,6 +93,7 @@ pub(crate) struct Peer {
 pub(crate) struct GrpcServer {
     pub(crate) respond: Arc<dyn Respond>,
     pub(crate) limits: StreamLimits,
+    pub(crate) common: Arc<Common>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -82,6 +114,7 @@ impl GrpcServer {
             .http2_max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
             .http2_keepalive_interval(Some(PING_INTERVAL))
             .http2_keepalive_timeout(Some(PING_TIMEOUT))
+            .layer(DeliveryLayer)
             .layer(InterceptorLayer::new(identify))
             .add_routes(services.add_service(dns).add_service(coredns))
             .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())

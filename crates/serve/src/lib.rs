@@ -10,10 +10,12 @@
 
 mod accept;
 mod bind;
+mod common;
 mod dns;
 mod gate;
 mod grpc;
 mod handshake;
+mod handshakes;
 mod limits;
 mod metrics;
 mod peers;

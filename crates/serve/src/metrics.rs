@@ -47,7 +47,7 @@ labels! {
         Connections => "connections",
         /// The client address holds as many as it may.
         Client => "client",
-        /// As many handshakes are under way as may be.
+        /// As many handshakes are under way as may be: the oldest of the client that has most is closed.
         Handshakes => "handshakes",
         /// The system gave no connection (no file descriptor, aborted).
         System => "system",
@@ -65,6 +65,10 @@ labels! {
         SlowMessage => "slow_message",
         /// The client did not read its answers.
         NotReading => "not_reading",
+        /// As many octets of answers wait as may, over all connections.
+        Overloaded => "overloaded",
+        /// File descriptors are used up, and it was idle longest.
+        Descriptors => "descriptors",
         /// What came is not DNS.
         Malformed => "malformed",
         /// The network failed.

@@ -16,18 +16,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::{Open, next_connection};
 use crate::bind::{BindError, tcp};
-use crate::gate::{Gate, Pass};
+use crate::common::Common;
+use crate::gate::Gate;
 use crate::grpc::{GrpcServer, PeerStream};
 use crate::handshake::{Handshaker, Verified};
+use crate::handshakes::{Handshakes, Place};
 use crate::limits::DRAIN_TIMEOUT;
 use crate::metrics::{Closed, Refused};
 use crate::questions::Questions;
 use crate::rejections::RejectionLog;
 use crate::{ServeMetrics, StreamLimits, stream, tenure};
-
-/// Handshakes of one listener under way at a time; over it the newest are closed. A handshake costs
-/// about a millisecond, so this many are half a second of work.
-const MAX_HANDSHAKES: usize = 512;
 
 /// Verified HTTP/2 connections on their way to the gRPC server.
 const HTTP2_BACKLOG: usize = 64;
@@ -95,13 +93,21 @@ impl PeerListeners {
         let _abort_when_dropped = abort.clone().drop_guard();
 
         let (http2, incoming) = mpsc::channel(HTTP2_BACKLOG);
-        let grpc = GrpcServer { respond: Arc::clone(&respond), limits: limits.clone(), stop: stop.clone() };
+        let common = Common::new();
+        let grpc = GrpcServer {
+            respond: Arc::clone(&respond),
+            limits: limits.clone(),
+            common: Arc::clone(&common),
+            stop: stop.clone(),
+        };
         let mut loops = JoinSet::new();
         loops.spawn(grpc.serve(incoming, services));
 
         let log = RejectionLog::default();
         let handshaker = Handshaker { tls, limits, metrics, observer, log };
-        let shared = Arc::new(Shared { handshaker, respond, trust, http2, stop: stop.clone(), abort: abort.clone() });
+        let (stopping, aborting) = (stop.clone(), abort.clone());
+        let shared = Shared { handshaker, respond, trust, http2, common, stop: stopping, abort: aborting };
+        let shared = Arc::new(shared);
         for (_, default, listener) in self.sockets {
             loops.spawn(accept_peers(listener, default, Arc::clone(&shared)));
         }
@@ -129,6 +135,7 @@ struct Shared {
     respond: Arc<dyn Respond>,
     trust: watch::Receiver<Arc<TrustStore>>,
     http2: mpsc::Sender<PeerStream>,
+    common: Arc<Common>,
     stop: CancellationToken,
     abort: CancellationToken,
 }
@@ -136,15 +143,13 @@ struct Shared {
 /// Accepts on one address until `stop`, then waits for its connections.
 async fn accept_peers(listener: TcpListener, default: Alpn, shared: Arc<Shared>) {
     let Handshaker { metrics, limits, .. } = &shared.handshaker;
-    let handshakes = Gate::new(MAX_HANDSHAKES);
+    let handshakes = Handshakes::new(limits.max_handshakes);
     let connections = Gate::new(limits.max_connections);
     let tasks = TaskTracker::new();
     let transport = transport_of(default);
-    while let Some((tcp, client)) = next_connection(&listener, transport, metrics, &shared.stop).await {
-        let Ok(handshake) = handshakes.enter(client.ip()) else {
-            metrics.transport(transport).refused(Refused::Handshakes);
-            continue;
-        };
+    let next = || next_connection(&listener, transport, metrics, &shared.common, &shared.stop);
+    while let Some((tcp, client)) = next().await {
+        let handshake = handshakes.enter(client.ip());
         let shared = Arc::clone(&shared);
         let connections = Arc::clone(&connections);
         tasks.spawn(async move { shared.serve_peer(tcp, client, default, handshake, &connections).await });
@@ -160,16 +165,19 @@ impl Shared {
         tcp: TcpStream,
         client: SocketAddr,
         default: Alpn,
-        handshake: Pass,
+        handshake: Place,
         connections: &Arc<Gate>,
     ) {
         let verified = tokio::select! {
             biased;
             () = self.stop.cancelled() => return,
+            () = handshake.given_up() => {
+                return self.handshaker.metrics.transport(transport_of(default)).refused(Refused::Handshakes);
+            }
             verified = self.handshaker.shake(tcp, client, default) => verified,
         };
         let Some(Verified { stream, identity, certificates, alpn }) = verified else { return };
-        drop(handshake);
+        handshake.verified();
         let transport = transport_of(alpn);
         let metrics = &self.handshaker.metrics;
         let pass = match connections.enter(client.ip()) {
@@ -193,12 +201,12 @@ impl Shared {
                 let closed = tokio::select! {
                     biased;
                     closed = over => closed,
-                    closed = stream::serve(stream, questions, limits, &self.stop) => closed,
+                    closed = stream::serve(stream, questions, self.common.share(), limits, &self.stop) => closed,
                 };
                 connection.set_reason(closed);
             }
             Alpn::H2 => {
-                let stream = PeerStream::new(stream, client, connection, Box::pin(over), limits.max_in_flight);
+                let stream = PeerStream::new(stream, client, connection, Box::pin(over), limits);
                 // An error means that the gRPC server has stopped; the connection ends with it.
                 let _ = self.http2.send(stream).await;
             }

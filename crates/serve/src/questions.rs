@@ -14,15 +14,23 @@ use strait_resolve::{BoxFuture, Now, Origin, Respond};
 /// seldom longer than 100 octets, so only odd traffic comes near.
 const MAX_OCTETS_IN_WORK: usize = 256 << 10;
 
+/// Octets of answers that the questions of one connection in work may come to. An answer counts as long as the
+/// longest that the connection has got; over it no further question is taken.
+const MAX_ANSWERS_IN_WORK: usize = 256 << 10;
+
+/// What an answer counts for at least, so that all 256 questions may be in work while answers are ordinary.
+const ORDINARY_ANSWER: usize = 1 << 10;
+
 /// Questions in work; `K` comes back with each answer.
 ///
-/// The work is driven by whoever awaits [`Questions::next`], so a connection's task must always do
-/// that, also while its client does not read: another client may wait for the same answer.
+/// An answer is made when [`Questions::next`] is awaited, and not before: while its client does not read, a
+/// connection's task leaves it be. Nobody else waits for that, since exchanges are tasks of their own.
 pub(crate) struct Questions<K> {
     respond: Arc<dyn Respond>,
     origin: Arc<Origin>,
     max: usize,
     octets: usize,
+    longest_answer: usize,
     in_work: FuturesUnordered<BoxFuture<'static, Answered<K>>>,
 }
 
@@ -35,7 +43,9 @@ struct Answered<K> {
 impl<K: Send + 'static> Questions<K> {
     /// No questions yet, at most `max` of them.
     pub(crate) fn new(respond: Arc<dyn Respond>, origin: Origin, max: usize) -> Self {
-        Self { respond, origin: Arc::new(origin), max, octets: 0, in_work: FuturesUnordered::new() }
+        let origin = Arc::new(origin);
+        let longest_answer = ORDINARY_ANSWER;
+        Self { respond, origin, max, octets: 0, longest_answer, in_work: FuturesUnordered::new() }
     }
 
     pub(crate) fn client(&self) -> SocketAddr {
@@ -67,7 +77,7 @@ impl<K: Send + 'static> Questions<K> {
         }
     }
 
-    /// The next question that is answered already.
+    /// The next question that is answered already. Ask only while there is room for an answer.
     pub(crate) fn next_ready(&mut self) -> Option<(K, Option<Vec<u8>>)> {
         let answered = self.in_work.next().now_or_never().flatten()?;
         Some(self.done(answered))
@@ -79,11 +89,15 @@ impl<K: Send + 'static> Questions<K> {
 
     /// Whether another question may be taken into work.
     pub(crate) fn has_room(&self) -> bool {
-        self.in_work.len() < self.max && self.octets < MAX_OCTETS_IN_WORK
+        let answers = (self.in_work.len() + 1) * self.longest_answer;
+        self.in_work.is_empty()
+            || (self.in_work.len() < self.max && self.octets < MAX_OCTETS_IN_WORK && answers <= MAX_ANSWERS_IN_WORK)
     }
 
     fn done(&mut self, answered: Answered<K>) -> (K, Option<Vec<u8>>) {
         self.octets -= answered.octets;
+        let length = answered.reply.as_ref().map_or(0, Vec::len);
+        self.longest_answer = self.longest_answer.max(length);
         (answered.key, answered.reply)
     }
 }

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::StreamLimits;
+use crate::common::Share;
 use crate::limits::DRAIN_TIMEOUT;
 use crate::metrics::Closed;
 use crate::questions::{Questions, within};
@@ -33,6 +34,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
     stream: S,
     questions: Questions<()>,
+    share: Share,
     limits: &StreamLimits,
     stop: &CancellationToken,
 ) -> Closed {
@@ -43,8 +45,8 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
         inbox: Inbox::default(),
         outbox: Outbox::default(),
         questions,
+        share,
         last_question: Instant::now(),
-        last_progress: Instant::now(),
         message_began: None,
         ending: None,
     };
@@ -62,10 +64,9 @@ struct Connection<S> {
     inbox: Inbox,
     outbox: Outbox,
     questions: Questions<()>,
+    share: Share,
     /// When the last question came or the last answer left.
     last_question: Instant,
-    /// When the client last took something of what waits in the outbox.
-    last_progress: Instant,
     /// When the first octet of an incomplete message came; none while reading pauses.
     message_began: Option<Instant>,
     /// Nothing is read any more: why, and when what is in work is given up.
@@ -86,6 +87,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             {
                 return closed;
             }
+            if self.share.set_waiting(self.outbox.len()).is_err() {
+                return Closed::Overloaded;
+            }
+            match self.is_idle() {
+                true => self.share.set_idle(),
+                false => self.share.set_busy(),
+            }
             let reading = self.may_read();
             let deadline = self.deadline(limits);
             if let Some((at, _)) = deadline.filter(|(at, _)| *at < timer.deadline()) {
@@ -94,7 +102,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if self.ending.is_none() => self.end(Closed::Drained),
-                ((), reply) = self.questions.next() => self.collect(reply),
+                () = self.share.evicted() => return Closed::Descriptors,
+                ((), reply) = self.questions.next(), if self.outbox.has_room() => self.collect(reply),
                 read = self.inbox.fill(&mut self.reader), if reading => match read {
                     Ok(0) => self.end(Closed::Client),
                     Ok(_) => {}
@@ -104,8 +113,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     if written.is_err() {
                         return Closed::Network;
                     }
-                    self.last_progress = Instant::now();
-                    self.last_question = self.last_progress;
+                    self.last_question = Instant::now();
                 }
                 () = timer.as_mut(), if deadline.is_some() => match deadline {
                     Some((at, closed)) if at <= Instant::now() => return closed,
@@ -122,9 +130,6 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         while self.questions.has_room() && self.outbox.has_room() {
             let Some(message) = self.inbox.next_message().map_err(|_| Closed::Malformed)? else { break };
             taken = true;
-            if self.outbox.is_empty() {
-                self.last_progress = Instant::now();
-            }
             let now = self.outbox.push_with(|reply| self.questions.answer_now(message, reply));
             match now {
                 Now::Nothing => continue,
@@ -141,19 +146,23 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         Ok(())
     }
 
-    /// Puts an answer, and every other that is ready, into the outbox.
+    /// Puts an answer, and every other that is ready and finds room, into the outbox.
     fn collect(&mut self, reply: Option<Vec<u8>>) {
-        if self.outbox.is_empty() {
-            self.last_progress = Instant::now();
-        }
         self.last_question = Instant::now();
         let mut next = Some(reply);
         while let Some(reply) = next {
             if let Some(reply) = reply {
                 self.outbox.push(&reply);
             }
+            if !self.outbox.has_room() {
+                return;
+            }
             next = self.questions.next_ready().map(|((), reply)| reply);
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.outbox.is_empty() && self.questions.is_empty() && self.message_began.is_none()
     }
 
     fn may_read(&self) -> bool {
@@ -167,10 +176,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// The next moment at which the connection ends if nothing happens, and why.
     fn deadline(&self, limits: &StreamLimits) -> Option<(Instant, Closed)> {
         let waiting = !self.outbox.is_empty();
-        let idle = !waiting && self.questions.is_empty() && self.message_began.is_none();
+        let idle = self.is_idle();
         [
             self.ending.map(|(closed, at)| (at, closed)),
-            waiting.then(|| (self.last_progress + limits.write_timeout, Closed::NotReading)),
+            waiting.then(|| (self.outbox.owed_since() + limits.write_timeout, Closed::NotReading)),
             self.message_began.map(|began| (began + limits.message_timeout, Closed::SlowMessage)),
             idle.then(|| (self.last_question + limits.idle_timeout, Closed::Idle)),
         ]

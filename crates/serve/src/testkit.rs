@@ -28,6 +28,7 @@ pub(crate) const LARGE: u8 = b'L';
 pub(crate) struct Script {
     release: Notify,
     pub(crate) held: AtomicUsize,
+    made: AtomicUsize,
     pub(crate) origins: std::sync::Mutex<Vec<Origin>>,
 }
 
@@ -39,6 +40,11 @@ impl Script {
     /// Lets every held question go.
     pub(crate) fn release(&self) {
         self.release.notify_waiters();
+    }
+
+    /// Answers made that had been held.
+    pub(crate) fn made(&self) -> usize {
+        self.made.load(Ordering::SeqCst)
     }
 
     pub(crate) fn held(&self) -> usize {
@@ -68,6 +74,7 @@ impl Respond for Script {
                 self.held.fetch_add(1, Ordering::SeqCst);
                 let _leaves = Leaves(&self.held);
                 released.await;
+                self.made.fetch_add(1, Ordering::SeqCst);
             } else {
                 tokio::task::yield_now().await;
             }
@@ -129,6 +136,7 @@ pub(crate) fn patient() -> StreamLimits {
     let long = Duration::from_secs(60);
     StreamLimits {
         max_connections: 64,
+        max_handshakes: 512,
         max_in_flight: 256,
         handshake_timeout: long,
         message_timeout: long,

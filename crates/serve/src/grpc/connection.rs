@@ -11,12 +11,13 @@ use std::task::{Context, Poll};
 use strait_resolve::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::delivery::due;
 use super::{PING_INTERVAL, PING_TIMEOUT, Peer};
+use crate::StreamLimits;
 use crate::metrics::Closed;
 use crate::peers::PeerConnection;
 
@@ -30,6 +31,9 @@ pub(crate) struct PeerStream<S = TlsStream<TcpStream>> {
     peer: Peer,
     over: BoxFuture<'static, Closed>,
     silence: Pin<Box<Sleep>>,
+    /// When to look for answers that the client lets wait, and how long it may.
+    unread: Pin<Box<Sleep>>,
+    patience: Duration,
     ended: bool,
     connection: PeerConnection,
 }
@@ -41,20 +45,28 @@ impl<S> PeerStream<S> {
         client: SocketAddr,
         connection: PeerConnection,
         over: BoxFuture<'static, Closed>,
-        max_in_flight: usize,
+        limits: &StreamLimits,
     ) -> Self {
-        let identity = Arc::clone(connection.identity());
-        let peer = Peer { client, identity, room: Arc::new(Semaphore::new(max_in_flight)) };
+        let peer = Peer::new(client, Arc::clone(connection.identity()), limits.max_in_flight);
         let silence = Box::pin(tokio::time::sleep(SILENCE));
-        Self { stream, peer, over, silence, ended: false, connection }
+        let patience = limits.write_timeout;
+        let unread = Box::pin(tokio::time::sleep(patience));
+        Self { stream, peer, over, silence, unread, patience, ended: false, connection }
     }
 
-    /// An error once the tenure is over. The task that is polling is woken when that happens.
+    /// An error once the tenure is over, or the client does not read its answers. The task that is polling is woken when that happens.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if !self.ended
             && let Poll::Ready(closed) = self.over.as_mut().poll(cx)
         {
             self.end(closed);
+        }
+        while !self.ended && self.unread.as_mut().poll(cx).is_ready() {
+            let due = due(self.peer.deliveries.oldest(), self.patience);
+            match due <= Instant::now() {
+                true => self.end(Closed::NotReading),
+                false => self.unread.as_mut().reset(due),
+            }
         }
         match self.ended {
             true => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -118,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::ServeMetrics;
-    use crate::testkit::{metrics, peer_connection};
+    use crate::testkit::{metrics, patient, peer_connection};
 
     struct Given {
         client: DuplexStream,
@@ -136,7 +148,7 @@ mod tests {
             Closed::TrustRemoved
         });
         let address = "192.0.2.1:40000".parse().unwrap();
-        let server = PeerStream::new(stream, address, peer_connection(&metrics), over, 8);
+        let server = PeerStream::new(stream, address, peer_connection(&metrics), over, &patient());
         Given { client, server, cut, metrics }
     }
 

@@ -7,7 +7,8 @@ use strait_proto::coredns::dns_service_server::DnsService;
 use strait_resolve::Now;
 use tonic::{Request, Response, Status};
 
-use super::{GrpcServer, peer};
+use super::delivery::Held;
+use super::{GrpcServer, Peer, peer};
 
 #[tonic::async_trait]
 impl DnsService for GrpcServer {
@@ -25,9 +26,22 @@ impl DnsService for GrpcServer {
                 self.respond.respond(&question, &origin).await
             }
         };
-        match reply {
-            Some(reply) => Ok(Response::new(DnsPacket { msg: reply.into() })),
-            None => Err(Status::invalid_argument("the packet is not a DNS question")),
-        }
+        let reply = reply.ok_or_else(|| Status::invalid_argument("the packet is not a DNS question"))?;
+        let held = self.hold(&peer, reply.len())?;
+        let mut response = Response::new(DnsPacket { msg: reply.into() });
+        response.extensions_mut().insert(held);
+        Ok(response)
+    }
+}
+
+impl GrpcServer {
+    /// Room for an answer until the client has taken it.
+    fn hold(&self, peer: &Peer, octets: usize) -> Result<Held, Status> {
+        let full = || Status::resource_exhausted("too many answers wait to be read");
+        let permits = u32::try_from(octets).map_err(|_| full())?;
+        let room = Arc::clone(&peer.answers).try_acquire_many_owned(permits).map_err(|_| full())?;
+        let mut account = self.common.account();
+        account.set(octets).map_err(|_| full())?;
+        Ok(Held::new((room, account)))
     }
 }

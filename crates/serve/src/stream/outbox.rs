@@ -4,24 +4,37 @@ use std::io;
 
 use strait_resolve::Now;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
 
-/// Octets waiting to be written over which no further question is read.
+/// Octets waiting to be written over which no further question is read and no further answer made.
 const FULL: usize = 64 << 10;
 /// What an empty outbox may keep allocated.
 const KEPT: usize = 4 << 10;
 
 /// The octets not yet written.
-#[derive(Default)]
 pub(super) struct Outbox {
     buffer: Vec<u8>,
     written: usize,
     /// The writer may hold octets of ours.
     unflushed: bool,
+    /// Since when the client owes it to take what waits, or, of more, the next [`FULL`] octets.
+    owed_since: Instant,
+    /// What it has taken since.
+    taken: usize,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { buffer: Vec::new(), written: 0, unflushed: false, owed_since: Instant::now(), taken: 0 }
+    }
 }
 
 impl Outbox {
     /// Appends what `answer` writes, as one message, if it says that it is a reply.
     pub(super) fn push_with(&mut self, answer: impl FnOnce(&mut Vec<u8>) -> Now) -> Now {
+        if self.is_empty() {
+            self.owe();
+        }
         let start = self.buffer.len();
         self.buffer.extend_from_slice(&[0, 0]);
         let now = answer(&mut self.buffer);
@@ -47,9 +60,25 @@ impl Outbox {
         self.buffer.is_empty() && !self.unflushed
     }
 
+    /// Octets that wait.
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len() - self.written
+    }
+
+    /// Since when the client owes it to take what waits, or, of more, the next 64 KiB: a client that takes an
+    /// octet now and then makes no progress.
+    pub(super) fn owed_since(&self) -> Instant {
+        self.owed_since
+    }
+
+    fn owe(&mut self) {
+        self.owed_since = Instant::now();
+        self.taken = 0;
+    }
+
     /// Whether more may be put in.
     pub(super) fn has_room(&self) -> bool {
-        self.buffer.len() - self.written < FULL
+        self.len() < FULL
     }
 
     /// Writes once, or flushes when all is written. Cancel safe.
@@ -61,7 +90,13 @@ impl Outbox {
         }
         match writer.write(&self.buffer[self.written..]).await? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => self.written += n,
+            n => {
+                self.written += n;
+                self.taken += n;
+            }
+        }
+        if self.taken >= FULL {
+            self.owe();
         }
         self.unflushed = true;
         if self.written == self.buffer.len() {

@@ -10,6 +10,7 @@ use tokio::io::{DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::common::Common;
 use crate::testkit::*;
 
 struct Served {
@@ -48,6 +49,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
 }
 
 fn start(limits: StreamLimits, pipe: usize) -> Served {
+    start_in(&Common::new(), limits, pipe)
+}
+
+fn start_in(common: &Arc<Common>, limits: StreamLimits, pipe: usize) -> Served {
     let (client, server) = duplex(pipe);
     let (script, stop, writes) = (Script::new(), CancellationToken::new(), Arc::<AtomicUsize>::default());
     let origin = Origin {
@@ -59,7 +64,8 @@ fn start(limits: StreamLimits, pipe: usize) -> Served {
     let questions = Questions::new(Arc::<Script>::clone(&script), origin, limits.max_in_flight);
     let server = Counting(server, Arc::clone(&writes));
     let stopped = stop.clone();
-    let ended = tokio::spawn(async move { serve(server, questions, &limits, &stopped).await });
+    let share = Arc::clone(common).share();
+    let ended = tokio::spawn(async move { serve(server, questions, share, &limits, &stopped).await });
     Served { client, script, stop, writes, ended }
 }
 
@@ -243,13 +249,105 @@ async fn no_more_is_read_while_answers_pile_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn questions_are_worked_on_while_the_client_does_not_read() {
-    // Another client may wait for the same answer.
+async fn a_client_that_reads_an_octet_now_and_then_is_cut_off() {
+    let limits = StreamLimits { write_timeout: Duration::from_secs(5), ..patient() };
+    let mut served = start(limits, 4096);
+    served.send(&[message(LARGE, 0)]).await;
+    let began = Instant::now();
+    // 60,000 octets at 1,000 a second.
+    let mut some = [0; 1000];
+    while served.client.read_exact(&mut some).await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(served.ended().await, Closed::NotReading);
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_a_large_backlog_steadily_is_served() {
+    let limits = StreamLimits { write_timeout: Duration::from_secs(5), ..patient() };
+    let served = start(limits, 4096);
+    let (mut reader, mut writer) = tokio::io::split(served.client);
+    let asking = tokio::spawn(async move {
+        writer.write_all(&frames(&vec![message(LARGE, 0); 20])).await.unwrap();
+        writer
+    });
+    // 1.2 MB at 60,000 octets in 2 s take many times the timeout.
+    for _ in 0..20 {
+        assert!(read_frame(&mut reader).await.is_some());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    drop(asking.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_find_no_room_are_not_made() {
     let mut served = start(patient(), 4096);
-    served.send(&[message(LARGE, 0), message(HELD, 1)]).await;
+    let asked: Vec<Vec<u8>> = (0..200).map(|n| message(HELD_LARGE, n)).collect();
+    served.send(&asked).await;
+    eventually(|| served.script.held() == 200).await;
+    served.script.release();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(served.script.made() <= 3, "{} answers of 60,000 octets", served.script.made());
+    for _ in 0..200 {
+        read_frame(&mut served.client).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn long_answers_let_fewer_questions_into_work() {
+    let mut served = start(patient(), 1 << 20);
+    served.send(&[message(HELD_LARGE, 0)]).await;
     eventually(|| served.script.held() == 1).await;
     served.script.release();
-    eventually(|| served.script.held() == 0).await;
+    read_frame(&mut served.client).await.unwrap();
+    served.send(&vec![message(HELD_LARGE, 1); 50]).await;
+    eventually(|| served.script.held() == 4).await;
+    let mut answered = 0;
+    while answered < 50 {
+        // 256 KiB are four answers of 60,000 octets.
+        assert!(served.script.held() <= 4);
+        served.script.release();
+        if let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(20), read_frame(&mut served.client)).await {
+            answered += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn over_the_common_bound_the_connection_that_wants_more_is_closed() {
+    let common = Common::with_room(150_000);
+    let mut first = start_in(&common, patient(), 4096);
+    first.send(&[message(LARGE, 0), message(LARGE, 1)]).await;
+    let mut second = start_in(&common, patient(), 4096);
+    eventually(|| first.script.origins.lock().unwrap().len() == 2).await;
+    second.send(&[message(LARGE, 0)]).await;
+    assert_eq!(second.ended().await, Closed::Overloaded);
+    // Little answers are served all the same.
+    let mut third = start_in(&common, patient(), 4096);
+    third.send(&[message(NOW, 7)]).await;
+    assert_eq!(third.receive().await, 7);
+    assert!(!first.ended.is_finished());
+}
+
+#[tokio::test]
+async fn without_descriptors_an_idle_connection_is_closed_and_a_busy_one_is_not() {
+    let common = Common::new();
+    let mut idle = start_in(&common, patient(), 4096);
+    idle.send(&[message(NOW, 1)]).await;
+    idle.receive().await;
+    let mut busy = start_in(&common, patient(), 4096);
+    busy.send(&[message(HELD, 2)]).await;
+    eventually(|| busy.script.held() == 1).await;
+    let ended = tokio::spawn(idle.ended());
+    eventually(|| {
+        common.relieve(&std::io::Error::from_raw_os_error(24));
+        ended.is_finished()
+    })
+    .await;
+    assert_eq!(ended.await.unwrap(), Closed::Descriptors);
+    busy.script.release();
+    assert_eq!(busy.receive().await, 2);
 }
 
 #[tokio::test]

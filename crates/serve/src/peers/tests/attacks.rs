@@ -84,3 +84,53 @@ async fn what_is_not_http2_ends_the_connection() {
     eventually(|| served.open(Transport::Grpc) == 0).await;
     still_serves(&served).await;
 }
+
+/// A unary call for an answer of 60,000 octets, as gRPC frames it.
+fn large_question() -> bytes::Bytes {
+    let question = message(LARGE, 1);
+    let mut framed = vec![0, 0, 0, 0, question.len() as u8 + 2, 0x0a, question.len() as u8];
+    framed.extend_from_slice(&question);
+    framed.into()
+}
+
+#[tokio::test]
+async fn unary_answers_that_are_not_read_cut_the_connection_off() {
+    // No window at all, and one that lets a single octet of each answer through.
+    for window in [0, 1] {
+        let limits = StreamLimits { write_timeout: Duration::from_millis(300), ..patient() };
+        let served = start(Alpn::H2, limits).await;
+        let tls = served.connect(served.peer_client(Alpn::H2)).await.unwrap();
+        let (requests, connection) =
+            soon(client::Builder::new().initial_window_size(window).handshake::<_, bytes::Bytes>(tls)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut requests = soon(requests.ready()).await.unwrap();
+        let (response, mut body) = requests.send_request(call(), false).unwrap();
+        body.send_data(large_question(), true).unwrap();
+        let response = soon(response).await.unwrap();
+        assert_eq!(response.status(), http::StatusCode::OK);
+        let _ = soon(connection).await.unwrap();
+        eventually(|| served.metrics.closed_count(Transport::Grpc, Closed::NotReading) == 1).await;
+        still_serves(&served).await;
+    }
+}
+
+#[tokio::test]
+async fn unary_answers_that_wait_to_be_read_are_bounded() {
+    for window in [0, 1] {
+        let served = start(Alpn::H2, patient()).await;
+        let tls = served.connect(served.peer_client(Alpn::H2)).await.unwrap();
+        let (requests, connection) =
+            soon(client::Builder::new().initial_window_size(window).handshake::<_, bytes::Bytes>(tls)).await.unwrap();
+        tokio::spawn(connection);
+        let mut requests = soon(requests.ready()).await.unwrap();
+        let mut answers = Vec::new();
+        for _ in 0..100 {
+            let (response, mut body) = requests.send_request(call(), false).unwrap();
+            body.send_data(large_question(), true).unwrap();
+            answers.push(soon(response).await.unwrap());
+        }
+        // RESOURCE_EXHAUSTED (8) comes in the headers, without a body.
+        let refused = answers.iter().filter(|r| r.headers().get("grpc-status").is_some_and(|s| s == "8")).count();
+        assert_eq!(100 - refused, crate::grpc::MAX_UNARY_OCTETS / 60_017, "with a window of {window}");
+    }
+}

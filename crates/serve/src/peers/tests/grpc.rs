@@ -15,6 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::*;
+use crate::grpc::{MAX_BATCH_MESSAGES, MAX_EXCHANGE_STREAMS};
 
 async fn channel(served: &Served, config: Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {
     let address = served.address;
@@ -234,6 +235,70 @@ async fn a_stream_whose_answers_are_not_read_is_given_up() {
     asking.send(&[LARGE; 200]).await;
     eventually(|| served.script.held() == 1).await;
     eventually(|| served.script.held() == 0).await;
+}
+
+#[tokio::test]
+async fn an_empty_message_and_a_batch_of_too_many_end_their_stream() {
+    let served = start(Alpn::H2, patient()).await;
+    let channel = peer_channel(&served).await;
+    let many = |count: usize, wire: Bytes| Batch { messages: vec![Message { id: 1, wire }; count] };
+    let question = Bytes::from(message(SILENT, 1));
+    for batch in [many(1, Bytes::new()), many(MAX_BATCH_MESSAGES + 1, question.clone())] {
+        let mut asking = exchange(channel.clone()).await;
+        asking.questions.send(batch).await.unwrap();
+        assert_eq!(soon(asking.answers.message()).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+    let mut asking = exchange(channel).await;
+    // What a link begins with, and as many as may be.
+    asking.questions.send(Batch::default()).await.unwrap();
+    asking.questions.send(many(MAX_BATCH_MESSAGES, question)).await.unwrap();
+    asking.send(&[NOW]).await;
+    assert_eq!(asking.batch().await, [0]);
+}
+
+#[tokio::test]
+async fn exchange_streams_of_a_connection_are_bounded() {
+    let served = start(Alpn::H2, patient()).await;
+    let channel = peer_channel(&served).await;
+    let mut streams = Vec::new();
+    for _ in 0..MAX_EXCHANGE_STREAMS {
+        streams.push(exchange(channel.clone()).await);
+    }
+    let one_more = || async {
+        let (_questions, outgoing) = mpsc::channel(1);
+        soon(DnsClient::new(channel.clone()).exchange(ReceiverStream::new(outgoing))).await
+    };
+    assert_eq!(one_more().await.unwrap_err().code(), Code::ResourceExhausted);
+    // Unary calls go on, and a stream that ends leaves its place.
+    let mut unary = DnsServiceClient::new(channel.clone());
+    assert!(soon(unary.query(DnsPacket { msg: message(NOW, 1).into() })).await.is_ok());
+    drop(streams.pop());
+    let mut tries = 0;
+    while one_more().await.is_err() {
+        tries += 1;
+        assert!(tries < 1000, "the place is not free again");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_asks_nothing_ends() {
+    let served = start(Alpn::H2, StreamLimits { idle_timeout: Duration::from_millis(300), ..patient() }).await;
+    let mut asking = exchange(peer_channel(&served).await).await;
+    // A question in work is not idleness, batches of nothing are.
+    asking.send(&[HELD]).await;
+    eventually(|| served.script.held() == 1).await;
+    assert!(tokio::time::timeout(Duration::from_millis(600), asking.answers.message()).await.is_err());
+    served.script.release();
+    assert_eq!(asking.batch().await, [0]);
+    let questions = asking.questions.clone();
+    let empty = tokio::spawn(async move {
+        while questions.send(Batch::default()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(soon(asking.answers.message()).await.unwrap().is_none());
+    empty.abort();
 }
 
 #[tokio::test]

@@ -139,8 +139,50 @@ async fn handshakes_over_the_limit_are_closed_and_counted() {
     let served = start(Alpn::Dot, patient()).await;
     let mut silent = Vec::new();
     // A quarter of the handshakes is one address's share.
-    for _ in 0..=MAX_HANDSHAKES / 4 {
+    for _ in 0..=patient().max_handshakes / 4 {
         silent.push(TcpStream::connect(served.address).await.unwrap());
     }
     eventually(|| served.metrics.refused_count(Transport::Dot, Refused::Handshakes) == 1).await;
+}
+
+/// Keeps half-open connections from this address, replacing those that the server gives up.
+async fn keep_half_open(from: &str, to: SocketAddr, count: usize) {
+    let connect = || async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let mut tcp = socket.connect(to).await.ok()?;
+        tcp.write_all(b"\x16").await.ok()?;
+        Some(tcp)
+    };
+    let mut open = Vec::new();
+    loop {
+        open.retain(|tcp: &TcpStream| {
+            !matches!(tcp.try_read(&mut [0; 8]), Ok(0)) && tcp.take_error().is_ok_and(|e| e.is_none())
+        });
+        while open.len() < count {
+            open.extend(connect().await);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_gets_through_while_strangers_refill_every_place() {
+    let served = start(Alpn::Dot, patient()).await;
+    let mut strangers = tokio::task::JoinSet::new();
+    for n in 1..=5 {
+        let (from, to) = (format!("127.0.1.{n}"), served.address);
+        strangers.spawn(async move { keep_half_open(&from, to, 125).await });
+    }
+    let refused = || served.metrics.refused_count(Transport::Dot, Refused::Handshakes);
+    eventually(|| refused() > 100).await;
+    for n in 0..20 {
+        let before = refused();
+        let mut tls = soon(served.connect(served.peer_client(Alpn::Dot))).await.unwrap();
+        tls.write_all(&frames([&message(NOW, n)])).await.unwrap();
+        assert_eq!(number(&soon(read_frame(&mut tls)).await.unwrap()), n);
+        // The strangers have not stopped.
+        eventually(|| refused() > before).await;
+    }
+    strangers.shutdown().await;
 }
