@@ -136,10 +136,10 @@ impl Fields {
     fn read(root: &mut Section<'_>) -> Self {
         let cluster = root.require("cluster", "name this cluster, for people: `cluster: cluster-b`", units::label);
         let suffix_help = "name the suffix under which other clusters know this one: cluster-b.example.com";
-        let suffix = root.require("suffix", suffix_help, peers::delegated_suffix);
+        let suffix = root.require("suffix", suffix_help, peers::cluster_zone);
         // The labels are constants within every limit.
         let default_home = Name::from_labels(HOME_ZONE).unwrap_or_else(|_| Name::root());
-        let home_zone = root.or("homeZone", default_home, peers::delegated_suffix);
+        let home_zone = root.or("homeZone", default_home, peers::cluster_zone);
         let addresses = listen::read_peers(root);
         let socket = root.path_or("socket", SOCKET);
         let state = root.path_or("state", STATE);

@@ -2,6 +2,7 @@
 
 use strait_identity::{TrustBundle, TrustDomain};
 use strait_link::{EndpointUrl, LinkTarget, MAX_ENDPOINTS, MAX_PEERS};
+use strait_resolve::reserved_zone;
 use strait_wire::Name;
 
 use crate::context::Context;
@@ -87,17 +88,29 @@ pub(crate) fn read_endpoints(section: &mut Section<'_>) -> Option<Vec<Located<En
     Some(endpoints)
 }
 
-/// A suffix that one cluster may answer for: neither the root nor a whole top-level domain.
+/// A suffix that one cluster may answer for: not the root, a whole top-level domain, or a zone that is everybody's.
 pub(crate) fn delegated_suffix(text: &str) -> Result<Name, Problem> {
     let suffix = units::name(text)?;
-    match suffix.label_count() {
-        _ if suffix.is_wildcard() => {
+    match reserved_zone(&suffix) {
+        Some(reserved) if !suffix.is_root() && !suffix.is_wildcard() => Err(Problem::new(
+            format!("{text:?} overlaps {reserved}, which is no single cluster's"),
+            "give the suffix under which that one cluster is known, such as cluster-b.example.com",
+        )),
+        _ => cluster_zone(text),
+    }
+}
+
+/// A zone that one cluster has for itself: neither the root nor a whole top-level domain.
+pub(crate) fn cluster_zone(text: &str) -> Result<Name, Problem> {
+    let zone = units::name(text)?;
+    match zone.label_count() {
+        _ if zone.is_wildcard() => {
             Err(Problem::new(format!("{text:?} is a wildcard"), "a suffix covers the names below it by itself"))
         }
         0 | 1 => Err(Problem::new(
             format!("{text:?} covers a whole top-level domain"),
             "give the suffix of one cluster, such as cluster-b.example.com",
         )),
-        _ => Ok(suffix),
+        _ => Ok(zone),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use strait_identity::TrustDomain;
 use strait_link::EndpointUrl;
+use strait_resolve::reserved_zone;
 use strait_wire::Name;
 
 use crate::convert::without_final_dot as plain;
@@ -107,10 +108,6 @@ pub enum Conflict {
     DuplicateEndpoint(EndpointUrl),
 }
 
-/// Zones that mean something else in every cluster, whatever their own home zone is called.
-const RESERVED: [&[&[u8]]; 4] =
-    [&[b"in-addr", b"arpa"], &[b"ip6", b"arpa"], &[b"cluster", b"local"], &[b"clusterset", b"local"]];
-
 /// Whether `record` may become part of `set`.
 pub(crate) fn check(record: &PeerRecord, set: &PeerSet, home: &Home, existing: OnExisting) -> Result<(), Conflict> {
     room(record, set, existing)?;
@@ -130,17 +127,18 @@ fn room(record: &PeerRecord, set: &PeerSet, existing: OnExisting) -> Result<(), 
 }
 
 fn suffix_is_delegable(suffix: &Name, home: &Home) -> Result<(), Conflict> {
-    match suffix.label_count() {
-        0 => return Err(Conflict::Root),
-        1 => return Err(Conflict::TopLevel(suffix.clone())),
-        _ => {}
+    if suffix.is_root() {
+        return Err(Conflict::Root);
     }
     if suffix.is_wildcard() {
         return Err(Conflict::Wildcard(suffix.clone()));
     }
-    let reserved = RESERVED.iter().filter_map(|labels| Name::from_labels(labels.iter().copied()).ok());
-    if let Some(reserved) = reserved.chain([home.home_zone.clone()]).find(|zone| overlap(zone, suffix)) {
+    let home_zone = || Some(&home.home_zone).filter(|zone| overlap(zone, suffix)).cloned();
+    if let Some(reserved) = reserved_zone(suffix).or_else(home_zone) {
         return Err(Conflict::Reserved { suffix: suffix.clone(), reserved });
+    }
+    if suffix.label_count() == 1 {
+        return Err(Conflict::TopLevel(suffix.clone()));
     }
     match overlap(&home.suffix, suffix) {
         true => Err(Conflict::OwnSuffix { suffix: suffix.clone(), own: home.suffix.clone() }),

@@ -146,6 +146,10 @@ impl Peer {
 }
 
 impl Source for Peer {
+    fn capacity(&self) -> Option<usize> {
+        Some(self.shared.settings.max_outstanding)
+    }
+
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
         Box::pin(self.exchange(ask))
     }

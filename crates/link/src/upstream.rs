@@ -29,6 +29,8 @@ pub use address::{UpstreamServer, UpstreamServerError};
 const TRIES_PER_SERVER: usize = 3;
 /// Tries of one question in all: a bound on what one client's question can set off.
 const MAX_TRIES: usize = 8;
+/// Servers whose answer to one question cannot be used: the second may know better than the first, a third will not.
+const MAX_BAD_ANSWERS: usize = 2;
 /// Between two questions to a server that does not answer.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -116,7 +118,7 @@ impl UpstreamGroup {
         let mut outcomes = Outcomes::default();
         for server in plan(&servers) {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || outcomes.bad_answers() >= MAX_BAD_ANSWERS {
                 break;
             }
             if outcomes.is_settled(server) {
@@ -138,6 +140,10 @@ impl UpstreamGroup {
 }
 
 impl Source for UpstreamGroup {
+    fn capacity(&self) -> Option<usize> {
+        Some(self.settings.max_outstanding)
+    }
+
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
         Box::pin(self.exchange(ask))
     }
@@ -171,6 +177,11 @@ impl Outcomes {
     /// Whether asking the server again is of no use.
     fn is_settled(&self, server: &Server) -> bool {
         self.refused.iter().any(|(address, _)| *address == server.address)
+            || self.failed.iter().any(|(address, error)| *address == server.address && error.is_bad_answer())
+    }
+
+    fn bad_answers(&self) -> usize {
+        self.failed.iter().filter(|(_, error)| error.is_bad_answer()).count()
     }
 
     fn refused(&mut self, server: &Server, answer: Answer) {
@@ -187,12 +198,11 @@ impl Outcomes {
         if let Some((_, answer)) = self.refused.pop() {
             return Ok(answer);
         }
-        let bad = self.failed.iter().all(|(_, error)| matches!(error, TryError::BadAnswer(_)));
         let causes: Vec<String> = self.failed.iter().map(|(address, error)| format!("{address} {error}")).collect();
-        let text = brief(format!("no upstream answered: {}", causes.join("; ")));
-        match bad && !self.failed.is_empty() {
-            true => Err(SourceError::BadAnswer(text)),
-            false => Err(SourceError::Unreachable(text)),
+        let causes = causes.join("; ");
+        match self.bad_answers() {
+            0 => Err(SourceError::Unreachable(brief(format!("no upstream answered: {causes}")))),
+            _ => Err(SourceError::BadAnswer(brief(format!("no upstream gave a usable answer: {causes}")))),
         }
     }
 }

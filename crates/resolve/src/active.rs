@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicUsize;
 
 use strait_wire::Name;
 
+use crate::client_share::{Client, ClientShares, Place};
+use crate::flight::{MAX_EXCHANGES, MAX_WAITING_PER_ZONE, Overloaded, Starter, Waiting};
 use crate::metrics::ZoneMetrics;
 use crate::{ResolveMetrics, Route, RouteTable};
 
@@ -21,12 +23,29 @@ pub(crate) struct ZoneState {
     pub(crate) metrics: ZoneMetrics,
     /// Clients that wait for an answer of this zone.
     pub(crate) waiting: AtomicUsize,
+    /// Of these, whose they are.
+    pub(crate) waiting_shares: Arc<ClientShares>,
+    /// Who started its exchanges.
+    pub(crate) exchange_shares: Arc<ClientShares>,
 }
 
 impl ZoneState {
     pub(crate) fn new(label: &str, kind: &'static str, metrics: &ResolveMetrics) -> Self {
-        let (metrics, waiting) = (metrics.zone(label), AtomicUsize::new(0));
-        Self { label: label.into(), kind, is_peer: kind == "peer", metrics, waiting }
+        Self {
+            label: label.into(),
+            kind,
+            is_peer: kind == "peer",
+            metrics: metrics.zone(label),
+            waiting: AtomicUsize::new(0),
+            waiting_shares: Arc::default(),
+            exchange_shares: Arc::default(),
+        }
+    }
+
+    /// A place among those who wait for an answer of this zone.
+    pub(crate) fn wait(&self, client: Client) -> Result<(Waiting<'_>, Place), Overloaded> {
+        let waiting = Waiting::enter(&self.waiting, MAX_WAITING_PER_ZONE)?;
+        Ok((waiting, self.waiting_shares.take(client, MAX_WAITING_PER_ZONE)?))
     }
 }
 
@@ -34,6 +53,14 @@ impl ZoneState {
 pub(crate) struct ActiveRoute {
     pub(crate) route: Arc<Route>,
     pub(crate) zone: Arc<ZoneState>,
+}
+
+impl ActiveRoute {
+    /// The client as one who starts an exchange with the route's source.
+    pub(crate) fn starter(&self, client: Client) -> Starter<'_> {
+        let capacity = self.route.source.capacity().unwrap_or(MAX_EXCHANGES);
+        Starter { client, zone: &self.zone.exchange_shares, capacity }
+    }
 }
 
 /// An immutable snapshot.

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
+use crate::client_share::{Client, ClientShares, Place, ShareSpent};
+
 /// Exchanges in flight at most; over it a question that nobody has asked yet fails at once. Twice what an
 /// upstream group lets out by default, so that one dead group leaves room for the other zones.
 pub(crate) const MAX_EXCHANGES: usize = 8_192;
@@ -20,13 +22,43 @@ pub(crate) const MAX_WAITING_PER_ZONE: usize = 16_384;
 
 /// Too much is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Overloaded;
+pub(crate) enum Overloaded {
+    /// Of all clients together.
+    Full,
+    /// Of this client.
+    ClientShare,
+}
+
+impl From<ShareSpent> for Overloaded {
+    fn from(_: ShareSpent) -> Self {
+        Self::ClientShare
+    }
+}
 
 type Running<T> = HashMap<Box<[u8]>, watch::Receiver<Option<T>>, RandomState>;
 
 /// The exchanges in flight, by key.
 pub(crate) struct Flights<T> {
     running: Mutex<Running<T>>,
+    /// Who started them.
+    shares: Arc<ClientShares>,
+}
+
+/// Who starts an exchange, and whose source it asks.
+#[derive(Clone, Copy)]
+pub(crate) struct Starter<'a> {
+    pub(crate) client: Client,
+    /// The exchanges of the zone.
+    pub(crate) zone: &'a Arc<ClientShares>,
+    /// How many of them the zone's source takes at a time.
+    pub(crate) capacity: usize,
+}
+
+impl Starter<'_> {
+    /// The places of a new exchange, of all and of the zone's.
+    fn take_places(&self, all: &Arc<ClientShares>) -> Result<[Place; 2], Overloaded> {
+        Ok([all.take(self.client, MAX_EXCHANGES)?, self.zone.take(self.client, self.capacity)?])
+    }
 }
 
 /// A place in an exchange.
@@ -38,11 +70,17 @@ pub(crate) struct Seat<T> {
 
 impl<T: Clone + Send + Sync + 'static> Flights<T> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { running: Mutex::default() })
+        Arc::new(Self { running: Mutex::default(), shares: Arc::default() })
     }
 
-    /// A seat in the exchange under `key`; when there is none, `exchange` is started.
-    pub(crate) fn join<F>(self: &Arc<Self>, key: &[u8], exchange: impl FnOnce() -> F) -> Result<Seat<T>, Overloaded>
+    /// A seat in the exchange under `key`; when there is none, `exchange` is started. The starter's share pays for it;
+    /// without one, it is part of another exchange that is paid for.
+    pub(crate) fn join<F>(
+        self: &Arc<Self>,
+        key: &[u8],
+        starter: Option<Starter<'_>>,
+        exchange: impl FnOnce() -> F,
+    ) -> Result<Seat<T>, Overloaded>
     where
         F: Future<Output = T> + Send + 'static,
     {
@@ -51,11 +89,12 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
             return Ok(Seat { landing: landing.clone(), shared: true });
         }
         if running.len() >= MAX_EXCHANGES {
-            return Err(Overloaded);
+            return Err(Overloaded::Full);
         }
+        let places = starter.map(|starter| starter.take_places(&self.shares)).transpose()?;
         let (land, landing) = watch::channel(None);
         running.insert(key.into(), landing.clone());
-        let entry = InFlight { flights: Arc::clone(self), key: key.into() };
+        let entry = InFlight { flights: Arc::clone(self), key: key.into(), _places: places };
         let exchange = exchange();
         tokio::spawn(async move {
             let outcome = exchange.await;
@@ -88,6 +127,7 @@ impl<T: Clone> Seat<T> {
 struct InFlight<T> {
     flights: Arc<Flights<T>>,
     key: Box<[u8]>,
+    _places: Option<[Place; 2]>,
 }
 
 impl<T> Drop for InFlight<T> {
@@ -104,7 +144,7 @@ impl<'a> Waiting<'a> {
     pub(crate) fn enter(count: &'a AtomicUsize, most: usize) -> Result<Self, Overloaded> {
         let place = Self(count);
         // Over the bound `place` is dropped, which takes the one back.
-        if count.fetch_add(1, Ordering::Relaxed) < most { Ok(place) } else { Err(Overloaded) }
+        if count.fetch_add(1, Ordering::Relaxed) < most { Ok(place) } else { Err(Overloaded::Full) }
     }
 }
 
@@ -118,10 +158,22 @@ impl Drop for Waiting<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::net::Ipv4Addr;
+    use std::sync::LazyLock;
+    use std::sync::atomic::AtomicU32;
+
     use tokio::sync::Notify;
 
     use super::*;
     use crate::testing::until;
+
+    /// Each time another client.
+    fn anyone() -> Option<Starter<'static>> {
+        static ZONE: LazyLock<Arc<ClientShares>> = LazyLock::new(Arc::default);
+        static NEXT: AtomicU32 = AtomicU32::new(0x0a00_0000);
+        let address = Ipv4Addr::from_bits(NEXT.fetch_add(1, Ordering::Relaxed));
+        Some(Starter { client: Client::of(address.into()), zone: &ZONE, capacity: MAX_EXCHANGES })
+    }
 
     #[tokio::test]
     async fn equal_keys_share_one_exchange() {
@@ -136,9 +188,9 @@ mod tests {
                 7
             }
         };
-        let seats: Vec<_> = (0..1000).map(|_| flights.join(b"key", start).unwrap()).collect();
+        let seats: Vec<_> = (0..1000).map(|_| flights.join(b"key", anyone(), start).unwrap()).collect();
         assert_eq!(seats.iter().filter(|seat| seat.shared).count(), 999);
-        let other = flights.join(b"another", || async { 8 }).unwrap();
+        let other = flights.join(b"another", anyone(), || async { 8 }).unwrap();
         assert_eq!(other.outcome().await, Some(8));
         gate.notify_one();
         for seat in seats {
@@ -156,8 +208,8 @@ mod tests {
             let gate = Arc::clone(&gate);
             async move { gate.notified().await }
         };
-        let leader = flights.join(b"key", || exchange).unwrap();
-        let follower = flights.join(b"key", || async {}).unwrap();
+        let leader = flights.join(b"key", anyone(), || exchange).unwrap();
+        let follower = flights.join(b"key", anyone(), || async {}).unwrap();
         drop(leader);
         gate.notify_one();
         assert_eq!(follower.outcome().await, Some(()));
@@ -166,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn an_exchange_that_panics_ends_for_all() {
         let flights = Flights::<()>::new();
-        let seat = flights.join(b"key", || async { panic!("a source broke") }).unwrap();
+        let seat = flights.join(b"key", anyone(), || async { panic!("a source broke") }).unwrap();
         assert_eq!(seat.outcome().await, None);
         until(|| flights.len() == 0).await;
     }
@@ -175,11 +227,33 @@ mod tests {
     async fn exchanges_are_bounded() {
         let flights = Flights::<()>::new();
         for i in 0..MAX_EXCHANGES {
-            flights.join(&i.to_be_bytes(), std::future::pending).unwrap();
+            flights.join(&i.to_be_bytes(), anyone(), std::future::pending).unwrap();
         }
-        assert_eq!(flights.join(b"one more", std::future::pending).err(), Some(Overloaded));
+        assert_eq!(flights.join(b"one more", anyone(), std::future::pending).err(), Some(Overloaded::Full));
         // One that is in flight may still be shared.
-        assert!(flights.join(&0_usize.to_be_bytes(), std::future::pending).is_ok());
+        assert!(flights.join(&0_usize.to_be_bytes(), anyone(), std::future::pending).is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_client_does_not_start_all_exchanges() {
+        let flights = Flights::<()>::new();
+        let zones: [Arc<ClientShares>; 3] = Default::default();
+        let greedy = Client::of([192, 0, 2, 1].into());
+        let start = |zone: usize, i: usize, client: Client| {
+            let starter = Starter { client, zone: &zones[zone], capacity: 16 };
+            flights.join(&[zone.to_be_bytes(), i.to_be_bytes()].concat(), Some(starter), std::future::pending).map(drop)
+        };
+        for i in 0..8 {
+            start(0, i, greedy).unwrap();
+        }
+        assert_eq!(start(0, 8, greedy), Err(Overloaded::ClientShare));
+        // A flight of its own or of another may still be shared, and other zones and other clients have their places.
+        start(0, 0, greedy).unwrap();
+        start(1, 0, greedy).unwrap();
+        start(0, 8, Client::of([192, 0, 2, 2].into())).unwrap();
+        // What was refused holds no place.
+        assert_eq!(flights.len(), 10);
+        drop(flights.shares.take(greedy, 22).unwrap_or_else(|_| unreachable!()));
     }
 
     #[test]

@@ -13,7 +13,6 @@ use strait_wire::{Answer, AnswerKind, ClusterPath, Name, Question};
 
 use crate::active::{ActiveRoute, ActiveTable};
 use crate::cache::{CacheKey, Entry};
-use crate::flight::Overloaded;
 use crate::resolver::Road;
 use crate::{Ask, SourceError};
 
@@ -103,9 +102,9 @@ async fn share_exchange(
             answered.unwrap_or_else(|_| Err(SourceError::Unreachable(late())))
         }
     };
-    match road.asking.join(&key, start) {
+    match road.asking.join(&key, None, start) {
         Ok(seat) => seat.outcome().await.unwrap_or_else(|| Err(SourceError::BrokenOff)),
-        Err(Overloaded) => Err(SourceError::Overloaded("too many questions are waiting for answers".into())),
+        Err(_) => Err(SourceError::Overloaded("too many questions are waiting for answers".into())),
     }
 }
 

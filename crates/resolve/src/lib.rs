@@ -6,6 +6,7 @@
 mod active;
 mod admission;
 mod cache;
+mod client_share;
 mod flight;
 mod follow;
 mod mapped;
@@ -32,4 +33,4 @@ pub use resolver::{Resolver, ResolverSettings, Transit};
 pub use respond::{Now, Respond};
 pub use route::{Route, RouteTable};
 pub use source::{Ask, BoxFuture, Source, SourceError};
-pub use special::special_routes;
+pub use special::{reserved_zone, special_routes};

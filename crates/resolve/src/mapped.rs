@@ -27,7 +27,9 @@ impl MappedSource {
     }
 
     fn outward(&self, answer: &Answer) -> Result<Answer, SourceError> {
-        let message = answer.to_message().map_err(unmappable)?;
+        let mut message = answer.to_message().map_err(unmappable)?;
+        // The SOA of a zone above the home zone has no name outside.
+        message.authorities.retain(|record| record.name.is_within(self.mapping.home()));
         let mut mapped = self.mapping.outward(&message).map_err(unmappable)?;
         // Whatever server stands behind: under the suffix it is this cluster that has authority (RFC 1035 4.1.1).
         let says_what_is = matches!(mapped.rcode, Rcode::NOERROR | Rcode::NXDOMAIN);
@@ -40,6 +42,10 @@ impl Source for MappedSource {
     fn answer_now(&self, ask: &Ask) -> Option<Answer> {
         let answer = self.home.answer_now(&self.inward(ask).ok()?)?;
         self.outward(&answer).ok()
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        self.home.capacity()
     }
 
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
@@ -128,6 +134,28 @@ mod tests {
         assert_eq!(message.rcode, Rcode::NXDOMAIN);
         assert_eq!(message.authorities[0].name, name("cluster-b.example.com"));
         assert!(message.authorities[0].rdata.names().all(|n| n == name("cluster-b.example.com")));
+    }
+
+    #[tokio::test]
+    async fn the_soa_of_a_zone_above_the_home_zone_stays_at_home() {
+        let home =
+            Scripted::local(|ask| Ok(answer(ask, Rcode::NXDOMAIN, Vec::new(), vec![soa_record("local", 30, 5)])));
+        let question = ask("no.such.svc.cluster-b.example.com", "A");
+        let message = mapped(home).answer_now(&question).unwrap().to_message().unwrap();
+        assert_eq!((message.rcode, message.authorities), (Rcode::NXDOMAIN, Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_hides_a_home_name_is_an_error() {
+        let home = Scripted::new(|ask| {
+            let rdata = Rdata::opaque(name("web.cluster.local").as_wire().to_vec());
+            let (name, rtype) = (ask.question.name.clone(), ask.question.rtype);
+            let record = Record { name, rtype, class: Class::IN, ttl: 5, rdata };
+            Ok(answer(ask, Rcode::NOERROR, vec![record], Vec::new()))
+        });
+        let error = mapped(home).answer(&ask("web.shop.svc.cluster-b.example.com", "TYPE65280")).await.unwrap_err();
+        assert!(matches!(error, SourceError::Unmappable(_)), "{error:?}");
+        assert_eq!(error.rcode(), Rcode::SERVFAIL);
     }
 
     #[tokio::test]

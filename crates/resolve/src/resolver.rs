@@ -26,7 +26,8 @@ pub use settings::{ResolverSettings, Transit};
 
 use crate::active::{ActiveRoute, ActiveTable, ZoneState};
 use crate::cache::{CacheKey, Entry};
-use crate::flight::{Flights, MAX_WAITING_PER_ZONE, Waiting};
+use crate::client_share::Client;
+use crate::flight::Flights;
 use crate::{Admission, AnswerCache, BoxFuture, Now, Origin, Respond, RouteTable, SourceError, follow, minimal};
 
 /// Answers questions from its routes, its cache and what the sources say.
@@ -154,13 +155,17 @@ impl Road {
             route.zone.metrics.miss();
         }
         let zone = Arc::clone(&route.zone);
-        let Ok(_waiting) = Waiting::enter(&zone.waiting, MAX_WAITING_PER_ZONE) else {
-            return Step::Refuse(Refusing::Overloaded(Arc::clone(&zone)));
+        let overloaded = |bound| Step::Refuse(Refusing::Overloaded(Arc::clone(&zone), bound));
+        let client = Client::of(asked.origin.client.ip());
+        let _waiting = match zone.wait(client) {
+            Ok(places) => places,
+            Err(bound) => return overloaded(bound),
         };
         let key = asked.flight_key(active.generation());
-        let start = || follow::resolve(Arc::clone(self), asked.ask(), active, route);
-        let Ok(seat) = self.flights.join(&key, start) else {
-            return Step::Refuse(Refusing::Overloaded(Arc::clone(&zone)));
+        let start = || follow::resolve(Arc::clone(self), asked.ask(), active, Arc::clone(&route));
+        let seat = match self.flights.join(&key, Some(route.starter(client)), start) {
+            Ok(seat) => seat,
+            Err(bound) => return overloaded(bound),
         };
         if seat.shared {
             self.settings.metrics.shared.inc();

@@ -37,6 +37,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// How many questions it has on their way at most; none when that is no concern of its.
+    fn capacity(&self) -> Option<usize> {
+        None
+    }
+
     /// Answers, within a time the source bounds itself.
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>>;
 }

@@ -40,9 +40,7 @@ const TTL: u32 = 10_800;
 /// A zone that is configured wins: pass the names of all other routes, and what lies in one of them is left out.
 /// The root does not count, since these names are to be kept from exactly that.
 pub fn special_routes(configured: &[Name]) -> Vec<Route> {
-    let zones = NOWHERE.iter().map(|zone| (*zone).to_owned()).chain(reverse_zones()).map(|zone| (zone, Special::Empty));
-    zones
-        .chain([("localhost".to_owned(), Special::Localhost)])
+    special_zones()
         .filter_map(|(zone, special)| Some((zone.parse::<Name>().ok()?, special)))
         .filter(|(zone, _)| !configured.iter().any(|other| !other.is_root() && zone.is_within(other)))
         .map(|(zone, special)| Route {
@@ -52,6 +50,26 @@ pub fn special_routes(configured: &[Name]) -> Vec<Route> {
             cached: false,
         })
         .collect()
+}
+
+/// Zones that mean something of their own in every cluster, with all that lies in them.
+const OF_EVERY_CLUSTER: [&str; 4] = ["in-addr.arpa", "ip6.arpa", "cluster.local", "clusterset.local"];
+
+/// The zone for whose sake `suffix` cannot be another cluster's: a special-use or reverse zone that `suffix` is or holds,
+/// or one of every cluster's own that `suffix` overlaps.
+pub fn reserved_zone(suffix: &Name) -> Option<Name> {
+    let parsed = |zone: &str| zone.parse::<Name>().ok();
+    let special = special_zones().filter_map(|(zone, _)| parsed(&zone));
+    let of_every_cluster = || OF_EVERY_CLUSTER.into_iter().filter_map(parsed);
+    of_every_cluster()
+        .find(|zone| suffix.is_within(zone))
+        .or_else(|| special.chain(of_every_cluster()).find(|zone| zone.is_within(suffix)))
+}
+
+/// The zones answered here.
+fn special_zones() -> impl Iterator<Item = (String, Special)> {
+    let empty = NOWHERE.iter().map(|zone| (*zone).to_owned()).chain(reverse_zones()).map(|zone| (zone, Special::Empty));
+    empty.chain([("localhost".to_owned(), Special::Localhost)])
 }
 
 fn reverse_zones() -> impl Iterator<Item = String> {

@@ -23,6 +23,7 @@ pub(crate) struct Scripted {
     at_once: bool,
     /// Answers only as fast as permits come.
     gate: Option<Arc<Semaphore>>,
+    capacity: Option<usize>,
     pub(crate) calls: AtomicUsize,
     pub(crate) asked: Mutex<Vec<Ask>>,
 }
@@ -33,7 +34,14 @@ impl Scripted {
         gate: Option<Arc<Semaphore>>,
         script: impl Fn(&Ask) -> Result<Answer, SourceError> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { script: Box::new(script), at_once, gate, calls: AtomicUsize::new(0), asked: Mutex::default() })
+        Arc::new(Self {
+            script: Box::new(script),
+            at_once,
+            gate,
+            capacity: None,
+            calls: AtomicUsize::new(0),
+            asked: Mutex::default(),
+        })
     }
 
     /// A source behind a network.
@@ -59,6 +67,13 @@ impl Scripted {
         Self::gated(&Arc::new(Semaphore::new(0)), |_| unreachable!("there are no permits"))
     }
 
+    /// A source that never answers, and takes only so many questions at a time.
+    pub(crate) fn silent_beyond(capacity: usize) -> Arc<Self> {
+        let mut silent = Self::silent();
+        Arc::get_mut(&mut silent).unwrap().capacity = Some(capacity);
+        silent
+    }
+
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
@@ -75,6 +90,10 @@ impl Source for Scripted {
             self.note(ask);
             (self.script)(ask).ok()
         })?
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        self.capacity
     }
 
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {

@@ -120,6 +120,8 @@ code! {
         DS = 43 "DS",
         /// RFC 4255.
         SSHFP = 44 "SSHFP",
+        /// RFC 4025.
+        IPSECKEY = 45 "IPSECKEY",
         /// RFC 4034.
         RRSIG = 46 "RRSIG",
         /// RFC 4034.
@@ -130,12 +132,22 @@ code! {
         NSEC3 = 50 "NSEC3",
         /// RFC 6698.
         TLSA = 52 "TLSA",
+        /// RFC 8005.
+        HIP = 55 "HIP",
+        /// Trust anchor link (IANA).
+        TALINK = 58 "TALINK",
         /// RFC 9460.
         SVCB = 64 "SVCB",
         /// RFC 9460.
         HTTPS = 65 "HTTPS",
+        /// RFC 9859.
+        DSYNC = 66 "DSYNC",
+        /// RFC 6742.
+        LP = 107 "LP",
         /// RFC 8659.
         CAA = 257 "CAA",
+        /// RFC 8777.
+        AMTRELAY = 260 "AMTRELAY",
         /// RFC 8945.
         TSIG = 250 "TSIG",
         /// RFC 1995.

@@ -4,7 +4,7 @@
 //! reverse. The two are inverse to each other: a message that outward would hide a name already
 //! under the suffix is an error, because the way back could not tell the two apart.
 
-use crate::{Message, Name, Record, option};
+use crate::{Message, Name, Record, RecordType, option};
 
 /// A home zone (`cluster.local`) and the suffix that stands for it outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,16 @@ pub enum MappingError {
         /// The name before mapping.
         name: Name,
         /// The zone that is mapped to.
+        zone: Name,
+    },
+    /// Record data holds the home zone where no name is known to be.
+    #[error("the {rtype} record of {name} holds {zone} where no name is known to be, so it cannot be mapped")]
+    Hidden {
+        /// The owner of the record, before mapping.
+        name: Name,
+        /// The type.
+        rtype: RecordType,
+        /// The home zone.
         zone: Name,
     },
 }
@@ -75,6 +85,9 @@ impl ZoneMapping {
     ///
     /// The text of an extended error may speak of names at home; only its code goes out.
     pub fn outward(&self, message: &Message) -> Result<Message, MappingError> {
+        if let Some(Record { name, rtype, .. }) = message.records().find(|r| r.rdata.hides(&self.home)) {
+            return Err(MappingError::Hidden { name: name.clone(), rtype: *rtype, zone: self.home.clone() });
+        }
         let mut mapped = map_message(message, &self.home, &self.suffix)?;
         let options = mapped.edns.iter_mut().flat_map(|edns| &mut edns.options);
         for ede in options.filter(|o| o.code == option::EDE) {

@@ -1,7 +1,10 @@
 //! Record data with its names found: decompressed on the way in, compressed only where allowed.
 
+mod layout;
+
 use std::convert::Infallible;
 
+use self::layout::{Field, are_service_parameters, fixed_tail, layout, may_compress};
 use crate::message::{Reader, WireError};
 use crate::{Name, RecordType};
 
@@ -12,93 +15,6 @@ use crate::{Name, RecordType};
 pub struct Rdata {
     bytes: Vec<u8>,
     names: Vec<(u16, u16)>,
-}
-
-/// How the data of a type is laid out, as far as names are concerned.
-#[derive(Clone, Copy)]
-enum Field {
-    /// So many octets.
-    Octets(usize),
-    /// A character string with its length octet.
-    Text,
-    /// A domain name.
-    Name,
-}
-
-use Field::{Name as N, Octets as O, Text as T};
-
-/// The fields up to the last name; what follows is opaque.
-const fn layout(rtype: RecordType) -> &'static [Field] {
-    match rtype {
-        RecordType::NS
-        | RecordType::MD
-        | RecordType::MF
-        | RecordType::CNAME
-        | RecordType::MB
-        | RecordType::MG
-        | RecordType::MR
-        | RecordType::PTR
-        | RecordType::DNAME
-        | RecordType::NXT
-        | RecordType::NSEC => &[N],
-        RecordType::SOA | RecordType::MINFO | RecordType::RP => &[N, N],
-        RecordType::MX | RecordType::AFSDB | RecordType::RT | RecordType::KX => &[O(2), N],
-        RecordType::SVCB | RecordType::HTTPS => &[O(2), N],
-        RecordType::PX => &[O(2), N, N],
-        RecordType::SRV => &[O(6), N],
-        RecordType::NAPTR => &[O(4), T, T, T, N],
-        RecordType::SIG | RecordType::RRSIG => &[O(18), N],
-        _ => &[],
-    }
-}
-
-/// Whether names in the data of that type may be compressed when sent (RFC 3597 4: the types of RFC 1035).
-const fn may_compress(rtype: RecordType) -> bool {
-    matches!(
-        rtype,
-        RecordType::NS
-            | RecordType::MD
-            | RecordType::MF
-            | RecordType::CNAME
-            | RecordType::SOA
-            | RecordType::MB
-            | RecordType::MG
-            | RecordType::MR
-            | RecordType::PTR
-            | RecordType::MINFO
-            | RecordType::MX
-    )
-}
-
-/// What must follow the last name for types whose length is fixed; none where anything may.
-const fn fixed_tail(rtype: RecordType) -> Option<usize> {
-    match rtype {
-        RecordType::SOA => Some(20),
-        _ if may_compress(rtype) => Some(0),
-        RecordType::SRV
-        | RecordType::DNAME
-        | RecordType::NAPTR
-        | RecordType::KX
-        | RecordType::RP
-        | RecordType::RT
-        | RecordType::PX
-        | RecordType::AFSDB => Some(0),
-        _ => None,
-    }
-}
-
-/// Whether the octets are service parameters: whole, and in strictly ascending order (RFC 9460 2.2).
-fn are_service_parameters(mut octets: &[u8]) -> bool {
-    let mut last = None;
-    while let Some((&[k0, k1, l0, l1], rest)) = octets.split_first_chunk() {
-        let key = u16::from_be_bytes([k0, k1]);
-        let Some(rest) = rest.get(usize::from(u16::from_be_bytes([l0, l1]))..) else { return false };
-        if last.is_some_and(|last| key <= last) {
-            return false;
-        }
-        (octets, last) = (rest, Some(key));
-    }
-    octets.is_empty()
 }
 
 impl Rdata {
@@ -141,26 +57,33 @@ impl Rdata {
         let end = reader.position() + len;
         let mut data = Self { bytes: Vec::with_capacity(len), names: Vec::new() };
         for field in layout(rtype) {
-            match field {
-                O(count) => data.bytes.extend_from_slice(reader.take(*count)?),
-                T => {
+            match *field {
+                Field::Octets(count) => data.bytes.extend_from_slice(reader.take(count)?),
+                Field::Text => {
                     let text = usize::from(reader.peek()?);
                     data.bytes.extend_from_slice(reader.take(1 + text)?);
                 }
-                N => {
-                    let name = reader.name()?;
-                    data.names.push((data.bytes.len() as u16, name.as_wire().len() as u16));
-                    data.bytes.extend_from_slice(name.as_wire());
+                Field::Name => data.read_name(reader)?,
+                Field::NameIf { at, mask, is } => {
+                    if data.bytes.get(at).is_some_and(|octet| octet & mask == is) {
+                        data.read_name(reader)?;
+                    }
+                }
+                Field::HostIdentity => {
+                    let head = reader.take(4)?;
+                    let lengths = usize::from(head[0]) + usize::from(u16::from_be_bytes([head[2], head[3]]));
+                    data.bytes.extend_from_slice(head);
+                    data.bytes.extend_from_slice(reader.take(lengths)?);
+                }
+                Field::Names => {
+                    while reader.position() < end {
+                        data.read_name(reader)?;
+                    }
                 }
             }
         }
         let tail = end.checked_sub(reader.position()).ok_or(WireError::BadRdata)?;
-        let fixed = match rtype {
-            RecordType::A => Some(4),
-            RecordType::AAAA => Some(16),
-            _ => fixed_tail(rtype),
-        };
-        if fixed.is_some_and(|fixed| fixed != tail) {
+        if fixed_tail(rtype).is_some_and(|fixed| fixed != tail) {
             return Err(WireError::BadRdata);
         }
         let tail = reader.take(tail)?;
@@ -169,6 +92,13 @@ impl Rdata {
         }
         data.bytes.extend_from_slice(tail);
         Ok(data)
+    }
+
+    fn read_name(&mut self, reader: &mut Reader<'_>) -> Result<(), WireError> {
+        let name = reader.name()?;
+        self.names.push((self.bytes.len() as u16, name.as_wire().len() as u16));
+        self.bytes.extend_from_slice(name.as_wire());
+        Ok(())
     }
 
     /// The octets, uncompressed.
@@ -199,6 +129,20 @@ impl Rdata {
         }
         mapped.bytes.extend_from_slice(&self.bytes[copied..]);
         Ok(mapped)
+    }
+
+    /// Whether the labels of `zone` stand anywhere but within a known name: in data of a type that is not known, in
+    /// a key, in text. With or without the root's octet after them, in any case.
+    pub(crate) fn hides(&self, zone: &Name) -> bool {
+        // The length octets of labels are no letters, so the whole can be compared without regard to case.
+        let labels = &zone.as_wire()[..zone.as_wire().len() - 1];
+        let is_within_a_name = |at: usize| {
+            let within =
+                |&(start, len): &(u16, u16)| usize::from(start) <= at && at + labels.len() <= usize::from(start + len);
+            self.names.iter().any(within)
+        };
+        let mut windows = self.bytes.windows(labels.len()).enumerate();
+        windows.any(|(at, octets)| octets.eq_ignore_ascii_case(labels) && !is_within_a_name(at))
     }
 
     /// The parts of the data as they are sent: octets, and names with whether they may be compressed.
@@ -234,3 +178,6 @@ pub(crate) enum RdataPart<'a> {
     Octets(&'a [u8]),
     Name(&'a [u8]),
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,6 +93,15 @@ async fn a_refused_peer_is_told_why_and_nothing_changes() {
             with_suffix("x.clusterset.local"),
             "the suffix x.clusterset.local overlaps clusterset.local, which cannot be delegated to a peer; use the suffix under which that cluster is known, for example cluster-b.example.com",
         ),
+        // Special-use names, top-level domains among them.
+        (
+            with_suffix("home.arpa"),
+            "the suffix home.arpa overlaps home.arpa, which cannot be delegated to a peer; use the suffix under which that cluster is known, for example cluster-b.example.com",
+        ),
+        (
+            with_suffix("onion"),
+            "the suffix onion overlaps onion, which cannot be delegated to a peer; use the suffix under which that cluster is known, for example cluster-b.example.com",
+        ),
         // Our own: the same, below, and above.
         (
             with_suffix("cluster-a.example.com"),

@@ -59,10 +59,13 @@ pub(crate) enum Ignored {
     Question,
     /// The same question in another case.
     Case,
+    /// A response to the question, but one that neither answers nor denies.
+    NoAnswer,
 }
 
 impl Ignored {
-    pub(super) const ALL: [Self; 5] = [Self::Malformed, Self::NotAResponse, Self::Id, Self::Question, Self::Case];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Malformed, Self::NotAResponse, Self::Id, Self::Question, Self::Case, Self::NoAnswer];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -71,6 +74,7 @@ impl Ignored {
             Self::Id => "id",
             Self::Question => "question",
             Self::Case => "case",
+            Self::NoAnswer => "no_answer",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Fuse, FusedFuture, FutureExt};
 use rustls::ClientConfig;
 use strait_resolve::Ask;
-use strait_wire::Answer;
+use strait_wire::{Answer, CheckError};
 use tracing::{info, warn};
 
 use super::address::UpstreamServer;
@@ -25,6 +25,9 @@ const FALL: u32 = 3;
 /// Datagrams in one wait that are not the answer before the same question goes over TCP as well, where nobody
 /// can forge from outside.
 const MAX_FORGED: u32 = 3;
+/// How long a good answer is still awaited after a bad one that fits the question (TuDoor, CVE-2023-28452). Short: most
+/// likely the bad one is the server's own, and will be so again.
+const BAD_ANSWER_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Why one server gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +43,11 @@ pub(super) enum TryError {
 }
 
 impl TryError {
+    /// Whether the server answered, with something that cannot be used.
+    pub(super) fn is_bad_answer(&self) -> bool {
+        matches!(self, Self::BadAnswer(_))
+    }
+
     fn reason(&self) -> Reason {
         match self {
             Self::Timeout => Reason::Timeout,
@@ -47,6 +55,12 @@ impl TryError {
             Self::BadAnswer(_) => Reason::BadAnswer,
             Self::Full(_) => Reason::Full,
         }
+    }
+}
+
+impl From<CheckError> for TryError {
+    fn from(error: CheckError) -> Self {
+        Self::BadAnswer(error.to_string())
     }
 }
 
@@ -126,14 +140,14 @@ impl Server {
     pub(super) async fn ask(&self, ask: &Ask, left: Duration) -> Result<Answer, TryError> {
         self.metrics.asked();
         let start = Instant::now();
-        let budget = self.settings.try_budget.min(left);
+        let end = tokio::time::Instant::now() + self.settings.try_budget.min(left);
         let exchange = async {
             match &self.address {
-                UpstreamServer::Plain(_) => self.ask_udp(ask).await,
+                UpstreamServer::Plain(_) => self.ask_udp(ask, end).await,
                 UpstreamServer::Tls { .. } => self.ask_link(ask, Padding::On).await,
             }
         };
-        let answer = tokio::time::timeout(budget, exchange).await.unwrap_or(Err(TryError::Timeout));
+        let answer = tokio::time::timeout_at(end, exchange).await.unwrap_or(Err(TryError::Timeout));
         match &answer {
             Ok(_) => {
                 self.metrics.answered(start.elapsed());
@@ -151,11 +165,12 @@ impl Server {
         answer
     }
 
-    /// Asks over UDP, and over TCP as well once UDP turns out not to be enough.
-    async fn ask_udp(&self, ask: &Ask) -> Result<Answer, TryError> {
+    /// Asks over UDP, and over TCP as well once UDP turns out not to be enough. The caller waits until `end`.
+    async fn ask_udp(&self, ask: &Ask, end: tokio::time::Instant) -> Result<Answer, TryError> {
         let mut udp = UdpQuestion::send(self.address.address(), ask, &self.settings.zone).await?;
         let mut tcp = std::pin::pin!(Fuse::terminated());
-        let (mut forged, mut over_tcp) = (0, false);
+        let mut patience = std::pin::pin!(tokio::time::sleep_until(end));
+        let (mut forged, mut over_tcp, mut bad) = (0, false, None);
         loop {
             tokio::select! {
                 heard = udp.hear() => match heard {
@@ -166,6 +181,16 @@ impl Server {
                     Ok(Heard::Truncated) => {
                         self.metrics.over_tcp();
                         return self.ask_link(ask, Padding::Off).await;
+                    }
+                    Ok(Heard::Bad(error)) => {
+                        self.metrics.ignored(match error {
+                            CheckError::Malformed(_) => Ignored::Malformed,
+                            _ => Ignored::NoAnswer,
+                        });
+                        if bad.is_none() {
+                            patience.as_mut().reset(end.min(tokio::time::Instant::now() + BAD_ANSWER_PATIENCE));
+                        }
+                        bad = Some(error);
                     }
                     Ok(Heard::Ignored(reason)) => {
                         self.metrics.ignored(reason);
@@ -184,6 +209,7 @@ impl Server {
                 },
                 // A failure over TCP leaves the wait for UDP as it was.
                 Ok(answer) = &mut tcp => return Ok(answer),
+                () = &mut patience => return Err(bad.map_or(TryError::Timeout, TryError::from)),
             }
         }
     }
@@ -191,8 +217,7 @@ impl Server {
     async fn ask_link(&self, ask: &Ask, padding: Padding) -> Result<Answer, TryError> {
         let wire = encode(0, ask, &ask.question.name, &ask.path, padding);
         let response = self.link.ask(&wire).await?;
-        let (answer, dropped) = Answer::check(&response, &ask.question, &self.settings.zone)
-            .map_err(|error| TryError::BadAnswer(error.to_string()))?;
+        let (answer, dropped) = Answer::check(&response, &ask.question, &self.settings.zone)?;
         self.metrics.dropped.inc_by(dropped as u64);
         match answer.is_truncated() {
             true => Err(TryError::BadAnswer("truncated although not over UDP".to_owned())),
@@ -209,9 +234,13 @@ impl Server {
     }
 
     fn failed(&self, error: &TryError) {
-        // Our own limit says nothing about the server.
-        if matches!(error, TryError::Full(_)) {
-            return;
+        match error {
+            // Our own limit says nothing about the server.
+            TryError::Full(_) => return,
+            // The server is there. What it says about a name may be up to whoever owns the name, and must not decide
+            // whether others are asked here.
+            TryError::BadAnswer(_) => return self.alive(),
+            TryError::Timeout | TryError::Connection(_) => {}
         }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures >= FALL && !self.dead.swap(true, Ordering::Relaxed) {

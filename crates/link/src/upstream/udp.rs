@@ -2,13 +2,13 @@
 //!
 //! A fresh connected socket each time, so the kernel draws the source port and drops what comes from elsewhere; a
 //! random id; random case in the name (RFC 5452 9.2). What does not fit all of these is not the answer: it is
-//! passed over, and waiting goes on.
+//! passed over, and waiting goes on. What fits them all and cannot be used is told apart: the server is alive.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use strait_resolve::Ask;
-use strait_wire::{Answer, Flags, Header, Name, Opcode};
+use strait_wire::{Answer, CheckError, Flags, Header, Name, Opcode};
 use tokio::net::UdpSocket;
 
 use crate::metrics::Ignored;
@@ -42,6 +42,8 @@ pub(super) enum Heard {
     Answer(Answer, usize),
     /// The answer is too long for UDP.
     Truncated,
+    /// A response to the very question, but not one that can be used.
+    Bad(CheckError),
     /// Not the answer.
     Ignored(Ignored),
 }
@@ -88,8 +90,9 @@ impl<'a> UdpQuestion<'a> {
         if header.flags.has(Flags::TC) {
             return Ok(Heard::Truncated);
         }
-        let (answer, dropped) =
-            Answer::check(&self.buffer, &self.ask.question, self.zone).map_err(|_| Ignored::Malformed)?;
-        Ok(Heard::Answer(answer, dropped))
+        Ok(match Answer::check(&self.buffer, &self.ask.question, self.zone) {
+            Ok((answer, dropped)) => Heard::Answer(answer, dropped),
+            Err(error) => Heard::Bad(error),
+        })
     }
 }

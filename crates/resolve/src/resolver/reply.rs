@@ -8,6 +8,7 @@ use strait_wire::{Answer, Ede, Rcode, ReplyLimits};
 use super::{Asked, Road};
 use crate::active::{ActiveRoute, ZoneState};
 use crate::cache::Entry;
+use crate::flight::Overloaded;
 use crate::{Now, QueryLogEntry, Transport};
 
 /// Where the stages have brought a question.
@@ -32,7 +33,7 @@ pub(super) enum Refusing {
     NoRoute,
     Loop(Arc<ZoneState>, Ede),
     NoRecursion(Arc<ZoneState>),
-    Overloaded(Arc<ZoneState>),
+    Overloaded(Arc<ZoneState>, Overloaded),
     BrokenOff(Arc<ZoneState>),
     Deadline(Arc<ZoneState>, Duration),
 }
@@ -52,7 +53,12 @@ impl Refusing {
                 Ede::NOT_AUTHORITATIVE,
                 "not known here, and the query does not desire recursion (RD)".into(),
             ),
-            Self::Overloaded(_) => (Rcode::SERVFAIL, Ede::OTHER, "too many questions are waiting for answers".into()),
+            Self::Overloaded(_, Overloaded::Full) => {
+                (Rcode::SERVFAIL, Ede::OTHER, "too many questions are waiting for answers".into())
+            }
+            Self::Overloaded(_, Overloaded::ClientShare) => {
+                (Rcode::SERVFAIL, Ede::OTHER, "too many questions of this client are waiting for answers".into())
+            }
             Self::BrokenOff(_) => (Rcode::SERVFAIL, Ede::OTHER, "the exchange broke off".into()),
             Self::Deadline(_, deadline) => {
                 (Rcode::SERVFAIL, Ede::NO_REACHABLE_AUTHORITY, format!("no answer within {deadline:?}").into())
@@ -68,7 +74,8 @@ impl Refusing {
             Self::NoRoute => "no_route",
             Self::Loop(..) => "loop",
             Self::NoRecursion(_) => "no_recursion",
-            Self::Overloaded(_) => "overloaded",
+            Self::Overloaded(_, Overloaded::Full) => "overloaded",
+            Self::Overloaded(_, Overloaded::ClientShare) => "client_share",
             Self::BrokenOff(_) => "broken_off",
             Self::Deadline(..) => "deadline",
         }
@@ -79,7 +86,7 @@ impl Refusing {
             Self::NotAllowed(_) | Self::NoRoute => None,
             Self::Loop(zone, _)
             | Self::NoRecursion(zone)
-            | Self::Overloaded(zone)
+            | Self::Overloaded(zone, _)
             | Self::BrokenOff(zone)
             | Self::Deadline(zone, _) => Some(zone),
         }

@@ -93,3 +93,34 @@ fn a_configured_zone_wins() {
     assert!(answer(&["."], "1.10.in-addr.arpa", "PTR").is_some());
     assert!(answer(&["cluster.local"], "printer.local", "A").is_some());
 }
+
+#[test]
+fn no_suffix_takes_a_special_zone_with_it() {
+    // A suffix, and for whose sake it cannot be a cluster's.
+    let cases = [
+        ("home.arpa", Some("home.arpa")),
+        ("localhost", Some("localhost")),
+        ("local", Some("local")),
+        ("onion", Some("onion")),
+        ("INVALID", Some("invalid")),
+        ("test", Some("test")),
+        ("alt", Some("alt")),
+        ("arpa", Some("home.arpa")),
+        // Reverse zones: one that is answered here, one above such, and any other.
+        ("10.in-addr.arpa", Some("in-addr.arpa")),
+        ("ip6.arpa", Some("ip6.arpa")),
+        ("8.8.8.in-addr.arpa", Some("in-addr.arpa")),
+        // Kubernetes' own, whatever the home zone is called.
+        ("cluster.local", Some("cluster.local")),
+        ("b.cluster.local", Some("cluster.local")),
+        ("b.clusterset.local", Some("clusterset.local")),
+        // Names of a site, below zones that are for sites to use.
+        ("b.home.arpa", None),
+        ("b.test", None),
+        ("b.local", None),
+        ("cluster-b.example.com", None),
+    ];
+    for (suffix, reserved) in cases {
+        assert_eq!(reserved_zone(&name(suffix)), reserved.map(name), "{suffix}");
+    }
+}

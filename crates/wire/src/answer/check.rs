@@ -32,7 +32,7 @@ impl Answer {
     /// belongs to the answer is kept. Also says how many records were dropped.
     ///
     /// Kept are: the chain of aliases from the name asked for and the records at its end as far as
-    /// they lie within the zone, the SOA of a negative answer, signatures and proofs of both, and
+    /// they lie within the zone, the SOA of a negative answer (of this zone or one above it), signatures and proofs of both, and
     /// addresses of the targets. NS records are never kept: nothing here follows referrals.
     pub fn check(response: &[u8], question: &Question, zone: &Name) -> Result<(Self, usize), CheckError> {
         let mut message = Message::parse(response)?;
@@ -101,14 +101,12 @@ fn keep_what_belongs(
                 _ => false,
             }
     });
-    message.authorities.retain(|r| {
-        in_zone(r)
-            && match (covered(r), end) {
-                // The SOA is of the zone of the name at the end of the chain (RFC 2308 2.1, 2.2).
-                (RecordType::SOA, Some(end)) => !chain.found && end.is_within(&r.name),
-                (RecordType::NSEC | RecordType::NSEC3, Some(_)) => true,
-                _ => false,
-            }
+    message.authorities.retain(|r| match (covered(r), end) {
+        // The SOA is of the zone of the name at the end of the chain (RFC 2308 2.1, 2.2). That zone may be larger than
+        // the part of it that is asked here: the record says how long this denial lasts, and nothing else.
+        (RecordType::SOA, Some(end)) => r.class == question.class && !chain.found && end.is_within(&r.name),
+        (RecordType::NSEC | RecordType::NSEC3, Some(_)) => in_zone(r),
+        _ => false,
     });
     // Addresses of the targets help; they count only within the zone.
     let has_target =

@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{cname, messages, name, names, names_under, question, response, soa, srv};
-use crate::{Ede, Edns, Rcode, RecordType};
+use crate::testing::{cname, messages, name, names, names_under, question, record, response, soa, srv};
+use crate::{Ede, Edns, Rcode, Rdata, RecordType};
 
 fn mapping() -> ZoneMapping {
     ZoneMapping::new(name("cluster.local"), name("cluster-b.example.com")).unwrap()
@@ -90,6 +91,36 @@ fn every_section_is_mapped() {
     assert_eq!(targets, ["a.cluster-b.example.com.", "ns.example.", "root.example.", "b.cluster-b.example.com."]);
 }
 
+#[test]
+fn the_home_zone_in_data_that_is_not_understood_is_an_error() {
+    let wire = |text: &str| name(text).as_wire().to_vec();
+    let without_root = wire("web.cluster.local")[..18].to_vec();
+    let string = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+    // A type, its data, and whether the message goes out.
+    let cases = [
+        ("a type of the future", RecordType(65_280), [vec![0, 10], wire("web.cluster.local")].concat(), false),
+        ("in another case", RecordType(65_280), wire("WEB.Cluster.LOCAL"), false),
+        ("without the root", RecordType(65_280), without_root, false),
+        ("the zone itself, and more", RecordType(65_280), [wire("cluster.local"), vec![1, 2, 3]].concat(), false),
+        ("behind a name that is known", RecordType::NSEC, [wire("a.test"), wire("cluster.local")].concat(), false),
+        ("a name that is known", RecordType::LP, [vec![0, 10], wire("web.cluster.local")].concat(), true),
+        ("labels amid a known name", RecordType::CNAME, wire("cluster.local.example.com"), true),
+        ("another zone", RecordType(65_280), wire("xcluster.local"), true),
+        ("text is data", RecordType::TXT, string("web.shop.svc.cluster.local"), true),
+    ];
+    for (what, rtype, data, goes_out) in cases {
+        let hidden = record("web.cluster.local", 5, rtype, Rdata::parse(rtype, &data).unwrap());
+        let asked = question("web.cluster.local", rtype);
+        for section in 0..3 {
+            let mut sections: [Vec<Record>; 3] = Default::default();
+            sections[section] = vec![hidden.clone()];
+            let outside = mapping().outward(&response(asked.clone(), Rcode::NOERROR, sections));
+            let error = MappingError::Hidden { name: name("web.cluster.local"), rtype, zone: name("cluster.local") };
+            assert_eq!(outside.err(), (!goes_out).then_some(error), "{what}");
+        }
+    }
+}
+
 /// Names of which some lie at home and none under the suffix.
 fn home_names() -> BoxedStrategy<Name> {
     let elsewhere = names().prop_filter("under the suffix", |n| !n.is_within(mapping().suffix()));
@@ -123,6 +154,25 @@ proptest! {
         let wire = mapping().outward(&message).unwrap().to_wire().unwrap();
         let decoded = Message::parse(&wire).unwrap();
         prop_assert!(names_of(&decoded).iter().all(|n| !n.is_within(mapping().home())));
+    }
+
+    /// Whatever the type is, known or not, and wherever in its data the name stands.
+    #[test]
+    fn no_home_name_goes_out_in_any_data(
+        rtype in any::<u16>().prop_filter("no record", |rtype| !RecordType(*rtype).is_meta()),
+        (before, after) in (vec(0..40_u8, 0..8), vec(any::<u8>(), 0..4)),
+        (inner, upper) in (names_under(name("cluster.local")), any::<bool>()),
+    ) {
+        let wire = if upper { inner.as_wire().to_ascii_uppercase() } else { inner.as_wire().to_vec() };
+        let rtype = RecordType(rtype);
+        let Ok(rdata) = Rdata::parse(rtype, &[before, wire, after].concat()) else { return Ok(()) };
+        let answers = vec![record("web.cluster.local", 5, rtype, rdata)];
+        let message = response(question("web.cluster.local", rtype), Rcode::NOERROR, [answers, vec![], vec![]]);
+        if let Ok(outside) = mapping().outward(&message) {
+            let home = mapping().home().as_wire().to_vec();
+            let is_home = |octets: &[u8]| octets.eq_ignore_ascii_case(&home);
+            prop_assert!(!outside.answers[0].rdata.as_bytes().windows(home.len()).any(is_home));
+        }
     }
 
     #[test]

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use strait_wire::{Ede, Rcode};
+use strait_wire::{Ede, Message, Rcode};
 use tokio::sync::Semaphore;
 
 use crate::flight::{MAX_EXCHANGES, MAX_WAITING_PER_ZONE};
 use crate::resolver::kit::{Bench, local, query_with_path, refused, told};
-use crate::testing::{Scripted, address, query, until};
-use crate::{Now, Respond};
+use crate::testing::{Scripted, address, origin_from, query, until};
+use crate::{Now, Respond, Transport};
 
 #[tokio::test]
 async fn a_thousand_clients_at_once_cost_one_exchange() {
@@ -158,7 +158,8 @@ async fn over_their_bounds_questions_fail_at_once() {
         .map(|i| {
             let resolver = Arc::clone(&resolver);
             let packet = query(&format!("n{i}.dead.example"), "A");
-            tokio::spawn(async move { resolver.respond(&packet, &local()).await })
+            let client = origin_from(&format!("10.0.{}.{}", i / 256, i % 256), Transport::Udp);
+            tokio::spawn(async move { resolver.respond(&packet, &client).await })
         })
         .collect();
     until(|| bench.in_flight() == MAX_EXCHANGES).await;
@@ -168,6 +169,27 @@ async fn over_their_bounds_questions_fail_at_once() {
     bench.counts(&[(r#"strait_refused_total{reason="overloaded"}"#, 2)]);
     flood.iter().for_each(tokio::task::JoinHandle::abort);
     until(|| dead.zone.waiting.load(Ordering::Relaxed) == 0).await;
+}
+
+/// One pod asks for names that hang, as many as it can; the others still get their questions through.
+#[tokio::test]
+async fn one_client_does_not_take_the_places_of_the_others() {
+    /// Far fewer than exchanges and waiting clients have.
+    const CAPACITY: usize = 64;
+    let bench = Bench::new([(".", "upstream", Scripted::silent_beyond(CAPACITY))]);
+    let send = |from: &str, name: String| {
+        let (resolver, client) = (Arc::clone(&bench.resolver), origin_from(from, Transport::Udp));
+        tokio::spawn(async move { resolver.respond(&query(&name, "A"), &client).await })
+    };
+    let mut flood: Vec<_> = (0..CAPACITY / 2).map(|i| send("10.0.0.1", format!("n{i}.example"))).collect();
+    until(|| bench.in_flight() == CAPACITY / 2).await;
+    let over = Message::parse(&send("10.0.0.1", "more.example".into()).await.unwrap().unwrap()).unwrap();
+    let text = "too many questions of this client are waiting for answers".to_owned();
+    assert_eq!((over.rcode, told(&over)), (Rcode::SERVFAIL, vec![(Ede::OTHER, text)]));
+    bench.counts(&[(r#"strait_refused_total{reason="client_share"}"#, 1)]);
+    flood.extend((0..CAPACITY / 4).map(|i| send("10.0.0.2", format!("m{i}.example"))));
+    until(|| bench.in_flight() == CAPACITY / 2 + CAPACITY / 4).await;
+    flood.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]

@@ -128,6 +128,33 @@ fn rfc2308_2_1_the_soa_is_of_the_zone_at_the_end_of_the_chain() {
     assert_eq!(check(&message, ".").unwrap().0.authorities, []);
 }
 
+/// A part of a zone is asked here (`svc.cluster.local` of `cluster.local`); its denials can be kept for as long as the
+/// zone says.
+#[test]
+fn rfc2308_5_a_denial_may_come_from_a_zone_above_the_one_asked() {
+    let asked = question("no.svc.example", RecordType::A);
+    let found = vec![a("no.svc.example", 60)];
+    let elsewhere = vec![cname("no.svc.example", 60, "x.example")];
+    // Rcode, answers, owner of the SOA, and whether it is kept.
+    let cases = [
+        ("the name does not exist", Rcode::NXDOMAIN, vec![], "example", true),
+        ("it has no such records", NOERROR, vec![], "example", true),
+        ("the zone asked", Rcode::NXDOMAIN, vec![], "svc.example", true),
+        ("no denial", NOERROR, found, "example", false),
+        ("what is denied lies outside the zone asked", Rcode::NXDOMAIN, elsewhere, "example", false),
+        ("a zone beside it", Rcode::NXDOMAIN, vec![], "test", false),
+        ("a zone below it, of another name", Rcode::NXDOMAIN, vec![], "b.svc.example", false),
+    ];
+    for (what, rcode, answers, owner, kept) in cases {
+        let authorities = vec![soa(owner, 60, 30), rrsig(owner, 60, RecordType::SOA), ns(owner, 60, "ns.example")];
+        let message = response(asked.clone(), rcode, [answers, authorities.clone(), vec![]]);
+        let (answer, _) = Answer::check(&message.to_wire().unwrap(), &asked, &name("svc.example")).unwrap();
+        let owners: Vec<Name> = answer.to_message().unwrap().authorities.into_iter().map(|r| r.name).collect();
+        assert_eq!(owners, vec![name(owner); if kept { 2 } else { 0 }], "{what}");
+        assert_eq!(answer.kind() != AnswerKind::Positive && answer.ttl() == 30, kept, "{what}");
+    }
+}
+
 #[test]
 fn rfc4035_3_1_3_denials_keep_their_proofs() {
     let nsec = |owner: &str| {
@@ -233,7 +260,9 @@ proptest! {
         let wire = message.to_wire().unwrap();
         if let Ok((answer, dropped)) = Answer::check(&wire, &message.questions[0], &zone) {
             let kept = answer.to_message().unwrap();
-            prop_assert!(kept.records().all(|r| r.name.is_within(&zone)));
+            // The SOA of a denial may be of a zone above.
+            let is_above = |r: &Record| zone.is_within(&r.name) && kept.authorities.contains(r);
+            prop_assert!(kept.records().all(|r| r.name.is_within(&zone) || is_above(r)));
             prop_assert!(kept.records().all(|r| r.rtype != RecordType::NS || message.questions[0].rtype == RecordType::ANY));
             prop_assert_eq!(kept.records().count() + dropped, message.records().count());
         }
