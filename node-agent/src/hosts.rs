@@ -23,6 +23,8 @@ pub(crate) struct HostsFiles {
     files: Vec<PathBuf>,
     ttl: u32,
     seen: Vec<Stamp>,
+    /// Whether a file has vanished, and that has been said.
+    missing: bool,
     data: Arc<ArcSwap<HostsData>>,
 }
 
@@ -35,7 +37,7 @@ impl HostsFiles {
         // The stamps first: a change in between is seen at the next look.
         let seen = stamps(&settings.files);
         let data = Arc::new(ArcSwap::from_pointee(load(&settings.files, settings.ttl)));
-        Self { files: settings.files.clone(), ttl: settings.ttl, seen, data }
+        Self { files: settings.files.clone(), ttl: settings.ttl, seen, missing: false, data }
     }
 
     /// The names, always as last read.
@@ -61,9 +63,20 @@ impl HostsFiles {
         }));
     }
 
-    /// Reads the files again if one was touched, and says whether they give other names now.
+    /// Reads the files again if one was touched, and says whether they give other names now. While one that was there
+    /// cannot be read, the names from before stay: whoever writes it anew may have removed it first.
     fn look(&mut self) -> bool {
         let now = stamps(&self.files);
+        let gone =
+            self.files.iter().zip(self.seen.iter().zip(&now)).find(|(_, stamps)| matches!(stamps, (Some(_), None)));
+        if let Some((file, _)) = gone {
+            if !self.missing {
+                tracing::warn!(file = %file.display(), "a hosts file cannot be read any more; its last names stay in force");
+            }
+            self.missing = true;
+            return false;
+        }
+        self.missing = false;
         if now == self.seen {
             return false;
         }
