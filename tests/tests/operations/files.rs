@@ -67,4 +67,9 @@ fn a_changed_hosts_file_counts_within_seconds_also_for_cached_names() {
     until("the file to be read again", || node.program.log().matches("hosts files read").count() >= 3);
     assert_eq!(node.resolve("seven.example"), ["seven.example. A 192.0.2.80"]);
     assert_eq!(upstream.count("seven.example"), asked);
+
+    // Gone, perhaps to be written anew: the names stay.
+    std::fs::remove_file(node.folder.path("hosts")).unwrap();
+    node.program.wait_log(&["cannot be read any more", "last names stay in force"]);
+    assert_eq!(node.resolve("eight.example"), ["eight.example. A 192.0.2.8"]);
 }
