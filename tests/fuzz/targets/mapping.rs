@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use strait_wire::{Message, Name, ZoneMapping};
+use strait_wire::{MappingError, Message, Name, ZoneMapping};
 
 static MAPPING: LazyLock<ZoneMapping> = LazyLock::new(|| {
     let name = |text: &str| text.parse::<Name>().expect("a name");
@@ -25,7 +25,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(home) = MAPPING.inward(&message) {
         assert!(names(&home).all(|name| !name.is_within(MAPPING.suffix())));
-        assert_eq!(MAPPING.outward(&home).expect("what came in can go out"), message);
+        match MAPPING.outward(&home) {
+            Ok(back) => assert_eq!(back, message),
+            // What hides the home zone in data that no layout knows goes out of no cluster.
+            Err(MappingError::Hidden { .. }) => {}
+            Err(error) => panic!("what came in can go out: {error}"),
+        }
     }
 });
 
