@@ -180,7 +180,7 @@ async fn a_message_that_trickles_in_is_cut_off() {
         if served.client.write_all(&[octet]).await.is_err() {
             break;
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
     }
     assert_eq!(served.ended.await.unwrap(), Closed::SlowMessage);
     assert!(began.elapsed() < Duration::from_secs(10));
@@ -196,8 +196,11 @@ async fn one_octet_then_silence_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn silence_is_closed_after_the_idle_timeout() {
     let mut served = start(StreamLimits { idle_timeout: Duration::from_secs(7), ..patient() }, 1 << 16);
+    // A first question shows that the connection is served, and its time runs.
+    served.send(&[message(NOW, 1)]).await;
+    served.receive().await;
     let began = Instant::now();
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::advance(Duration::from_secs(5)).await;
     served.send(&[message(NOW, 1)]).await;
     served.receive().await;
     assert!(read_frame(&mut served.client).await.is_none());
@@ -210,7 +213,8 @@ async fn silence_is_closed_after_the_idle_timeout() {
 async fn a_question_in_work_is_not_idleness() {
     let mut served = start(StreamLimits { idle_timeout: Duration::from_secs(7), ..patient() }, 1 << 16);
     served.send(&[message(HELD, 1)]).await;
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    eventually(|| served.script.held() == 1).await;
+    tokio::time::advance(Duration::from_secs(30)).await;
     served.script.release();
     assert_eq!(served.receive().await, 1);
 }
@@ -219,7 +223,7 @@ async fn a_question_in_work_is_not_idleness() {
 async fn messages_that_are_no_questions_do_not_keep_a_connection_open() {
     let mut served = start(StreamLimits { idle_timeout: Duration::from_secs(7), ..patient() }, 1 << 16);
     while served.client.write_all(&frames([&message(SILENT, 1)])).await.is_ok() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
         if served.ended.is_finished() {
             break;
         }
@@ -240,12 +244,11 @@ async fn a_client_that_does_not_read_is_cut_off() {
 async fn no_more_is_read_while_answers_pile_up() {
     let served = start(patient(), 4096);
     let (_unread, mut writer) = tokio::io::split(served.client);
-    let asking = tokio::spawn(async move { writer.write_all(&frames(&vec![message(LARGE, 0); 1000])).await });
-    // The paused clock moves only once nobody has anything left to do.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = frames(&vec![message(LARGE, 0); 1000]);
+    // The paused clock moves only once nobody has anything left to do: so this ends, and the questions are not all read.
+    assert!(tokio::time::timeout(Duration::from_secs(1), writer.write_all(&asked)).await.is_err());
     // Two answers of 60,000 octets pass the bound; the pipe takes a little of them.
     assert!(served.script.origins.lock().unwrap().len() <= 3);
-    asking.abort();
 }
 
 #[tokio::test(start_paused = true)]
