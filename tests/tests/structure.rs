@@ -9,9 +9,10 @@ use std::process::Command;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("strait-wire", &[]),
     ("strait-proto", &[]),
+    ("strait-datagram", &[]),
     ("strait-identity", &[]),
     ("strait-resolve", &["strait-wire", "strait-identity"]),
-    ("strait-serve", &["strait-wire", "strait-identity", "strait-proto", "strait-resolve"]),
+    ("strait-serve", &["strait-wire", "strait-datagram", "strait-identity", "strait-proto", "strait-resolve"]),
     ("strait-link", &["strait-wire", "strait-identity", "strait-proto", "strait-resolve"]),
     (
         "strait-federation",
@@ -45,6 +46,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("hickory-resolver", &["strait-link"]),
     ("axum", &["strait-process"]),
     ("moka", &["strait-resolve"]),
+    ("libc", &["strait-datagram"]),
 ];
 
 fn root() -> PathBuf {
@@ -154,6 +156,23 @@ fn what_the_architecture_names_is_there() {
         }
     }
     assert!(missing.is_empty(), "docs/architecture.md names what is not there: {missing:#?}");
+}
+
+#[test]
+fn unsafe_code_is_in_one_file() {
+    let home = "crates/datagram/src/system.rs";
+    let is_unsafe =
+        |line: &str| line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl");
+    let sources =
+        tracked_texts().into_iter().filter(|(name, _)| name.ends_with(".rs") && !name.ends_with("structure.rs"));
+    let with: Vec<_> = sources.filter(|(_, text)| text.lines().any(is_unsafe)).map(|(name, _)| name).collect();
+    assert_eq!(with, [home]);
+    // Each package takes the lints of the workspace, which forbid it, or its own, which deny it but where it is allowed.
+    for (name, text) in tracked_texts().iter().filter(|(name, _)| name.ends_with("/Cargo.toml")) {
+        let own =
+            if name == "crates/datagram/Cargo.toml" { "unsafe_code = \"deny\"" } else { "[lints]\nworkspace = true" };
+        assert!(text.contains(own) || name.starts_with("tests/fuzz/"), "{name} does not have {own}");
+    }
 }
 
 #[test]
