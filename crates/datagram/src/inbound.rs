@@ -7,16 +7,20 @@ use crate::address::RawAddress;
 use crate::control::Control;
 use crate::{BATCH, MAX_DATAGRAM, UdpSocket, Wait, system};
 
-/// Room for a batch, allocated once.
+/// Room for a batch, allocated once; the system gives memory to what of it is used.
 pub struct Inbound {
-    slots: Box<[Slot; BATCH]>,
+    /// A stretch of [`STRIDE`] octets for each datagram.
+    octets: Box<[u8]>,
+    heads: Box<[Head; BATCH]>,
     len: usize,
 }
 
-/// Room for one datagram. The octets behind keep the heads of neighbouring datagrams out of one cache set.
-pub(crate) struct Slot {
-    pub(crate) bytes: [u8; MAX_DATAGRAM],
-    _apart: [u8; 64],
+/// From one datagram to the next. The octets between keep the beginnings of datagrams out of one cache set.
+pub(crate) const STRIDE: usize = MAX_DATAGRAM + 64;
+
+/// What is known of a datagram.
+#[derive(Clone, Copy)]
+pub(crate) struct Head {
     pub(crate) len: usize,
     pub(crate) cut: bool,
     pub(crate) sender: RawAddress,
@@ -36,24 +40,11 @@ pub struct Datagram<'a> {
     pub cut: bool,
 }
 
-impl Slot {
-    const EMPTY: Self = Self {
-        bytes: [0; MAX_DATAGRAM],
-        _apart: [0; 64],
-        len: 0,
-        cut: false,
-        sender: RawAddress::NONE,
-        control: Control::NONE,
-    };
-}
-
 impl Inbound {
     /// An empty batch.
     pub fn new() -> Self {
-        // Made on the heap: the whole is larger than the stack of a thread may be.
-        let slots: Box<[Slot]> = std::iter::repeat_with(|| Slot::EMPTY).take(BATCH).collect();
-        let Ok(slots) = slots.try_into() else { unreachable!("BATCH slots were made") };
-        Self { slots, len: 0 }
+        let head = Head { len: 0, cut: false, sender: RawAddress::NONE, control: Control::NONE };
+        Self { octets: vec![0; BATCH * STRIDE].into(), heads: Box::new([head; BATCH]), len: 0 }
     }
 
     /// Takes what has come, one batch of it at most, in place of the batch before; how many.
@@ -64,17 +55,17 @@ impl Inbound {
     /// earlier. None of them ends the socket.
     pub fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> io::Result<usize> {
         self.len = 0;
-        let received = system::receive(socket.fd(), &mut self.slots, wait)?;
+        let received = system::receive(socket.fd(), &mut self.octets, &mut self.heads, wait)?;
         // Once woken, a socket with nothing there gives an empty datagram without a sender.
-        self.len = self.slots[..received].iter().take_while(|slot| slot.sender.len > 0).count();
+        self.len = self.heads[..received].iter().take_while(|head| head.sender.len > 0).count();
         Ok(self.len)
     }
 
     /// The datagrams of the batch, in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
-        self.slots[..self.len].iter().filter_map(|slot| {
-            let client = slot.sender.get()?;
-            Some(Datagram { bytes: &slot.bytes[..slot.len], client, local: slot.control.local(), cut: slot.cut })
+        self.heads[..self.len].iter().zip(self.octets.chunks_exact(STRIDE)).filter_map(|(head, octets)| {
+            let client = head.sender.get()?;
+            Some(Datagram { bytes: &octets[..head.len], client, local: head.control.local(), cut: head.cut })
         })
     }
 }

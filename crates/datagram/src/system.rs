@@ -11,48 +11,56 @@ use libc::{c_int, c_uint, c_void, iovec, mmsghdr, socklen_t};
 
 use crate::address::RawAddress;
 use crate::control::Control;
-use crate::inbound::Slot;
+use crate::inbound::{Head, STRIDE};
 use crate::outbound::Envelope;
-use crate::{BATCH, Wait};
+use crate::{BATCH, MAX_DATAGRAM, Wait};
 
-/// Fills slots from the first on; how many.
-pub(crate) fn receive(socket: BorrowedFd<'_>, slots: &mut [Slot; BATCH], wait: Wait) -> io::Result<usize> {
-    let mut parts =
-        slots.each_mut().map(|slot| iovec { iov_base: slot.bytes.as_mut_ptr().cast(), iov_len: slot.bytes.len() });
-    let mut headers = [EMPTY; BATCH];
-    for ((header, slot), part) in headers.iter_mut().zip(&mut *slots).zip(&mut parts) {
+/// Fills stretches of `octets` and their heads, from the first on; how many.
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    octets: &mut [u8],
+    heads: &mut [Head; BATCH],
+    wait: Wait,
+) -> io::Result<usize> {
+    let mut parts = [NO_PART; BATCH];
+    let mut headers = [NO_HEADER; BATCH];
+    let room = octets.chunks_exact_mut(STRIDE).zip(&mut *heads);
+    for ((header, part), (octets, head)) in headers.iter_mut().zip(&mut parts).zip(room) {
+        let octets = &mut octets[..MAX_DATAGRAM];
+        *part = iovec { iov_base: octets.as_mut_ptr().cast(), iov_len: octets.len() };
         let header = &mut header.msg_hdr;
-        header.msg_name = slot.sender.as_mut_ptr();
+        header.msg_name = head.sender.as_mut_ptr();
         header.msg_namelen = RawAddress::CAPACITY as socklen_t;
         header.msg_iov = part;
         header.msg_iovlen = 1;
-        header.msg_control = slot.control.as_mut_ptr();
+        header.msg_control = head.control.as_mut_ptr();
         header.msg_controllen = Control::CAPACITY as _;
     }
     // After the first datagram it takes only what is there.
     let flags = libc::MSG_WAITFORONE | flags(wait);
-    // SAFETY: `headers` holds BATCH headers. Each points to an address, one part and a control buffer, with their true
-    // capacities, in `slots` and `parts`; both are borrowed mutably or owned here and outlive the call, and nothing
-    // else reads or writes them during it. The kernel keeps no pointer after it returns. No timeout is passed.
+    // SAFETY: `headers` holds BATCH headers. Each is empty, or points to an address, one part and a control buffer, with
+    // their true capacities, in `heads`, `parts` and `octets`; these are borrowed mutably or owned here and outlive the
+    // call, and nothing else reads or writes them during it. The kernel keeps no pointer after it returns. No timeout
+    // is passed.
     let received = unsafe {
         libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), BATCH as c_uint, flags as _, ptr::null_mut())
     };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?.min(BATCH);
-    for (header, slot) in headers.iter().zip(slots).take(received) {
-        slot.len = (header.msg_len as usize).min(slot.bytes.len());
-        slot.cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-        slot.sender.len = header.msg_hdr.msg_namelen.min(RawAddress::CAPACITY as socklen_t);
+    for (header, head) in headers.iter().zip(heads).take(received) {
+        head.len = (header.msg_len as usize).min(MAX_DATAGRAM);
+        head.cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+        head.sender.len = header.msg_hdr.msg_namelen.min(RawAddress::CAPACITY as socklen_t);
         // `size_t`, and `socklen_t` with musl.
         let control_len: usize = header.msg_hdr.msg_controllen as _;
-        slot.control.len = control_len.min(Control::CAPACITY);
+        head.control.len = control_len.min(Control::CAPACITY);
     }
     Ok(received)
 }
 
 /// Sends the first envelopes, at least one and at most a batch; how many. An error is about the very first.
 pub(crate) fn send(socket: BorrowedFd<'_>, octets: &[u8], envelopes: &[Envelope], wait: Wait) -> io::Result<usize> {
-    let mut parts = [iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH];
-    let mut headers = [EMPTY; BATCH];
+    let mut parts = [NO_PART; BATCH];
+    let mut headers = [NO_HEADER; BATCH];
     for ((header, envelope), part) in headers.iter_mut().zip(envelopes).zip(&mut parts) {
         let bytes = &octets[envelope.octets.clone()];
         *part = iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
@@ -77,9 +85,11 @@ pub(crate) fn send(socket: BorrowedFd<'_>, octets: &[u8], envelopes: &[Envelope]
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+const NO_PART: iovec = iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+
 // SAFETY: `mmsghdr` is integers and raw pointers, for which zero is a value; libc gives some targets private padding
 // fields, so that it cannot be written out.
-const EMPTY: mmsghdr = unsafe { std::mem::zeroed() };
+const NO_HEADER: mmsghdr = unsafe { std::mem::zeroed() };
 
 fn flags(wait: Wait) -> c_int {
     match wait {
