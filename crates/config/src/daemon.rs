@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use strait_link::HealthSettings;
-use strait_resolve::{CacheSettings, QueryLogFilter};
+use strait_resolve::{CacheSettings, QueryLogFilter, StaleSettings};
 
 use crate::files::{Output, OutputKind};
 use crate::section::{Located, Problem, Section};
@@ -33,6 +33,13 @@ const MAX_TTLS: RangeInclusive<u32> = 1..=604_800;
 const MAX_NEGATIVE_TTLS: RangeInclusive<u32> = 0..=86_400;
 /// RFC 9520 3.2: at least 1 s, at most 5 min.
 const FAILURE_TTLS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+/// RFC 8767 5: 1 to 3 days are suggested; over a week nobody's data is of use.
+const STALE_FOR: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(604_800);
+/// RFC 8767 5: 1.8 s is suggested, just under what a client's resolver waits.
+const STALE_AFTER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30);
+/// RFC 8767 5: 30 s is suggested.
+const STALE_RECHECKS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+const PREFETCH_HITS: RangeInclusive<u32> = 0..=100;
 
 /// Settings that mean the same to both daemons.
 #[derive(Debug, Clone)]
@@ -142,13 +149,30 @@ fn health(section: &mut Section<'_>) -> HealthSettings {
 
 fn cache(section: &mut Section<'_>) -> CacheSettings {
     let default = CacheSettings::default();
+    let failure_ttl = section.or("failureTtl", default.failure_ttl, units::duration(FAILURE_TTLS));
+    let longest = default.max_failure_ttl.max(failure_ttl);
     let cache = CacheSettings {
         size: section.or("size", default.size, units::size_or_zero(CACHE_SIZES)),
         min_ttl: section.or("minTtl", default.min_ttl, units::ttl(MIN_TTLS)),
         max_ttl: section.or("maxTtl", default.max_ttl, units::ttl(MAX_TTLS)),
         max_negative_ttl: section.or("maxNegativeTtl", default.max_negative_ttl, units::ttl(MAX_NEGATIVE_TTLS)),
-        failure_ttl: section.or("failureTtl", default.failure_ttl, units::duration(FAILURE_TTLS)),
+        failure_ttl,
+        max_failure_ttl: section.or("maxFailureTtl", longest, units::duration(FAILURE_TTLS)),
+        stale: StaleSettings {
+            keep_for: section.or("staleFor", default.stale.keep_for, units::duration(STALE_FOR)),
+            client_timer: section.or("staleAfter", default.stale.client_timer, units::duration(STALE_AFTER)),
+            recheck: section.or("staleRecheck", default.stale.recheck, units::duration(STALE_RECHECKS)),
+        },
+        prefetch_hits: {
+            let hits = section.or("prefetchHits", u32::from(default.prefetch_hits), units::count(PREFETCH_HITS));
+            u8::try_from(hits).unwrap_or(u8::MAX)
+        },
     };
+    if cache.failure_ttl > cache.max_failure_ttl {
+        let (first, longest) = (cache.failure_ttl.show(), cache.max_failure_ttl.show());
+        let message = format!("`cache`: failureTtl, {first}, is over maxFailureTtl, {longest}");
+        section.cx.error(&section.at, message, "make failureTtl the smaller one");
+    }
     if cache.min_ttl > cache.max_ttl {
         let message = format!("`cache`: minTtl, {} s, is over maxTtl, {} s", cache.min_ttl, cache.max_ttl);
         section.cx.error(&section.at, message, "make minTtl the smaller one");

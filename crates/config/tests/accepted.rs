@@ -43,7 +43,8 @@ forward:
 peers:
   - { name: cluster-b, suffix: cluster-b.example.com, endpoints: ["tls://192.0.2.1:853"], trustDomain: cluster-b.example.com, trustBundle: peer-ca.crt }
 health: { interval: 2s, timeout: 300ms, rise: 2, fall: 3 }
-cache: { size: 1MiB, minTtl: 5s, maxTtl: 1h, maxNegativeTtl: 1m, failureTtl: 5s }
+cache: { size: 1MiB, minTtl: 5s, maxTtl: 1h, maxNegativeTtl: 1m, failureTtl: 5s, maxFailureTtl: 1m, staleFor: 2d,
+  staleAfter: 500ms, staleRecheck: 1m, prefetchHits: 9 }
 deadline: 2s
 lameduck: 0s
 queryLog: { filter: errors, format: json, file: queries.log }
@@ -125,6 +126,10 @@ fn every_key_of_a_node_agent() {
     assert_eq!((daemon.health.rise, daemon.health.fall), (2, 3));
     assert_eq!((daemon.cache.size, daemon.cache.min_ttl, daemon.cache.max_ttl), (1 << 20, 5, 3_600));
     assert_eq!((daemon.cache.max_negative_ttl, daemon.cache.failure_ttl), (60, Duration::from_secs(5)));
+    assert_eq!(daemon.cache.max_failure_ttl, Duration::from_secs(60));
+    let stale = &daemon.cache.stale;
+    assert_eq!((stale.keep_for, stale.recheck), (Duration::from_secs(172_800), Duration::from_secs(60)));
+    assert_eq!((stale.client_timer, daemon.cache.prefetch_hits), (Duration::from_millis(500), 9));
     assert_eq!((daemon.deadline, daemon.lameduck), (Duration::from_secs(2), Duration::ZERO));
     assert_eq!((daemon.query_log.filter, daemon.query_log.format), (QueryLogFilter::Errors, Format::Json));
     assert_eq!(daemon.query_log.file, Some(folder.path().join("queries.log")));

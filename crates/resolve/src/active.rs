@@ -66,6 +66,8 @@ impl ActiveRoute {
 /// An immutable snapshot.
 pub(crate) struct ActiveTable {
     generation: u64,
+    /// Answers of exchanges that began with an older table are not kept: the cache has been told to forget them.
+    keeps_from: u64,
     table: Arc<RouteTable>,
     /// In the order of the table.
     routes: Vec<Arc<ActiveRoute>>,
@@ -75,7 +77,7 @@ impl ActiveTable {
     /// The first table.
     pub(crate) fn first(table: RouteTable, metrics: &ResolveMetrics) -> Self {
         let routes = table.iter().map(|route| Arc::new(Self::activate(route, metrics))).collect();
-        Self { generation: 1, table: Arc::new(table), routes }
+        Self { generation: 1, keeps_from: 0, table: Arc::new(table), routes }
     }
 
     /// The table that follows this one.
@@ -86,13 +88,18 @@ impl ActiveTable {
             before.map_or_else(|| Arc::new(Self::activate(route, metrics)), Arc::clone)
         };
         let routes = table.iter().map(keep).collect();
-        Self { generation: self.generation + 1, table: Arc::clone(table), routes }
+        Self { generation: self.generation + 1, keeps_from: self.keeps_from, table: Arc::clone(table), routes }
     }
 
-    /// The same routes without a past: what was answered by way of the old table is no longer current.
-    pub(crate) fn renewed(&self, metrics: &ResolveMetrics) -> Self {
-        let routes = self.table.iter().map(|route| Arc::new(Self::activate(route, metrics))).collect();
-        Self { generation: self.generation + 1, table: Arc::clone(&self.table), routes }
+    /// The same routes; what is still in flight by way of the old table is not kept.
+    pub(crate) fn forgetting(&self) -> Self {
+        let generation = self.generation + 1;
+        Self { generation, keeps_from: generation, table: Arc::clone(&self.table), routes: self.routes.clone() }
+    }
+
+    /// Whether the answer of an exchange that began with the table of that generation may be kept.
+    pub(crate) fn keeps(&self, begun: u64) -> bool {
+        begun >= self.keeps_from
     }
 
     fn activate(route: &Arc<Route>, metrics: &ResolveMetrics) -> ActiveRoute {

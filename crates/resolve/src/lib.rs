@@ -24,7 +24,7 @@ mod testing;
 pub mod zone;
 
 pub use admission::{AccessList, Admission, Admit, IpNet, IpNetError};
-pub use cache::{AnswerCache, CacheSettings};
+pub use cache::{AnswerCache, CacheSettings, StaleSettings};
 pub use mapped::MappedSource;
 pub use metrics::ResolveMetrics;
 pub use origin::{Origin, Transport};

@@ -78,8 +78,7 @@ impl Resolver {
 
     /// Forgets every cached answer; those still in flight are not kept either.
     pub fn flush_all(&self) {
-        let metrics = &self.road.settings.metrics;
-        self.road.active.rcu(|before| Arc::new(before.renewed(metrics)));
+        self.road.active.rcu(|before| Arc::new(before.forgetting()));
         self.road.cache.clear();
     }
 }
@@ -192,9 +191,7 @@ impl Road {
 
     /// Keeps an answer, unless the routes it came by are no longer in force.
     pub(crate) fn store(&self, key: &CacheKey, entry: &Arc<Entry>) {
-        if entry.is_current(key.name(), &self.active.load()) {
-            self.cache.insert(key, entry);
-        }
+        self.cache.store(key, entry, &self.active);
     }
 
     /// Refuses to send a question on to a peer that has already passed a cluster, unless transit is allowed.

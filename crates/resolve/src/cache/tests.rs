@@ -1,27 +1,72 @@
 #![allow(clippy::unwrap_used)]
 
 use prometheus::Registry;
-use strait_wire::Rcode;
+use strait_wire::{Answer, Ede, Message, QueryView, Rcode, ReplyLimits};
 
 use super::*;
-use crate::ResolveMetrics;
-use crate::testing::{a_record, address, answer, ask, cname_record, query, soa_record};
+use crate::testing::{Scripted, a_record, address, answer, ask, cname_record, query, soa_record};
+use crate::{Ask, ResolveMetrics};
 
 fn settings() -> CacheSettings {
     CacheSettings { min_ttl: 10, max_ttl: 100, max_negative_ttl: 50, ..CacheSettings::default() }
 }
 
-fn evicted() -> IntCounter {
-    IntCounter::new("evicted", "evicted").unwrap()
+/// A cache with the routes it is for: all names are of one upstream.
+struct Shelf {
+    cache: AnswerCache,
+    active: ArcSwap<ActiveTable>,
+    evictions: IntCounter,
 }
 
-fn zone() -> Arc<ZoneState> {
-    let metrics = ResolveMetrics::new(&Registry::new()).unwrap();
-    Arc::new(ZoneState::new("example.com.", "upstream", &metrics))
+impl Shelf {
+    fn new(settings: &CacheSettings) -> Self {
+        Self::of(settings, ["."])
+    }
+
+    fn of<const N: usize>(settings: &CacheSettings, zones: [&str; N]) -> Self {
+        let metrics = ResolveMetrics::new(&Registry::new()).unwrap();
+        let routes = crate::resolver::kit::table(zones.map(|zone| (zone, "upstream", Scripted::silent())));
+        let evictions = IntCounter::new("evicted", "evicted").unwrap();
+        let cache = AnswerCache::new(settings, evictions.clone());
+        Self { cache, active: ArcSwap::from_pointee(ActiveTable::first(routes, &metrics)), evictions }
+    }
+
+    /// An entry as an exchange makes it that begins now.
+    fn entry(&self, answer: &Answer, lifetime: u64) -> Arc<Entry> {
+        let active = self.active.load();
+        let name = answer.to_message().unwrap().questions[0].name.to_lowercase();
+        let zone = Arc::clone(&active.find(name.as_wire()).unwrap().zone);
+        let lifetime = Duration::from_secs(lifetime);
+        Arc::new(Entry::new(answer.clone(), zone, Vec::new(), lifetime, active.generation()))
+    }
+
+    /// Stores `answer` to `ask`.
+    fn keep(&self, ask: &Ask, answer: &Answer, lifetime: u64) -> Arc<Entry> {
+        let entry = self.entry(answer, lifetime);
+        self.store(ask, &entry);
+        entry
+    }
+
+    fn store(&self, ask: &Ask, entry: &Arc<Entry>) {
+        self.cache.store(&CacheKey::of_ask(ask), entry, &self.active);
+    }
+
+    fn get(&self, ask: &Ask, now: Instant) -> Option<Arc<Entry>> {
+        self.cache.get(&CacheKey::of_ask(ask), now)
+    }
+
+    fn get_stale(&self, ask: &Ask, now: Instant) -> Option<Arc<Entry>> {
+        self.cache.get_stale(&CacheKey::of_ask(ask), now)
+    }
 }
 
-fn entry(answer: &Answer, lifetime: u64) -> Arc<Entry> {
-    Arc::new(Entry::new(answer.clone(), zone(), Vec::new(), Duration::from_secs(lifetime), 1))
+fn failure(ask: &Ask) -> Answer {
+    Answer::failure(ask.question.clone(), Rcode::SERVFAIL, None)
+}
+
+/// Long after: past the time of every answer here.
+fn after(entry: &Entry, seconds: u64) -> Instant {
+    entry.stored_at + Duration::from_secs(seconds)
 }
 
 #[test]
@@ -74,7 +119,7 @@ fn rfc2308_5_negative_answers_live_as_their_soa_says() {
 
 #[test]
 fn rfc9520_3_2_failures_live_one_second_to_five_minutes() {
-    let failure = Answer::failure(ask("example.com", "A").question, Rcode::SERVFAIL, None);
+    let failure = failure(&ask("example.com", "A"));
     for (set, lives) in [(0, 1), (1, 1), (30, 30), (3_000, 300)] {
         let settings = CacheSettings { failure_ttl: Duration::from_secs(set), ..settings() };
         assert_eq!(settings.bound(&failure).1, Duration::from_secs(lives));
@@ -101,55 +146,159 @@ fn the_key_ignores_case_and_tells_type_do_and_cd_apart() {
 }
 
 #[test]
-fn an_entry_is_told_until_its_life_is_over() {
-    let (cache, ask) = (AnswerCache::new(&settings(), evicted()), ask("example.com", "A"));
-    let (key, entry) = (CacheKey::of_ask(&ask), entry(&address(&ask, 60, 1).unwrap(), 60));
-    cache.insert(&key, &entry);
-    let at = |seconds| entry.stored_at + Duration::from_secs(seconds);
-    assert_eq!(cache.get(&key, at(0)).unwrap().age(at(0)), 0);
-    assert_eq!(cache.get(&key, at(59)).unwrap().age(at(59)), 59);
-    assert!(cache.get(&key, at(60)).is_none());
+fn an_entry_is_fresh_until_its_life_is_over() {
+    let (shelf, ask) = (Shelf::new(&settings()), ask("example.com", "A"));
+    let entry = shelf.keep(&ask, &address(&ask, 60, 1).unwrap(), 60);
+    for seconds in [0, 59] {
+        assert_eq!(u64::from(shelf.get(&ask, after(&entry, seconds)).unwrap().age(after(&entry, seconds))), seconds);
+        // What is fresh is not stale.
+        assert!(shelf.get_stale(&ask, after(&entry, seconds)).is_none());
+    }
+    assert!(shelf.get(&ask, after(&entry, 60)).is_none());
 }
 
 #[test]
 fn what_may_not_be_told_twice_is_not_kept() {
-    let (cache, ask) = (AnswerCache::new(&settings(), evicted()), ask("example.com", "A"));
-    let (key, entry) = (CacheKey::of_ask(&ask), entry(&address(&ask, 0, 1).unwrap(), 0));
-    cache.insert(&key, &entry);
-    assert!(cache.get(&key, entry.stored_at).is_none());
-    assert_eq!(cache.held().0, 0);
+    let (shelf, ask) = (Shelf::new(&settings()), ask("example.com", "A"));
+    let entry = shelf.keep(&ask, &address(&ask, 0, 1).unwrap(), 0);
+    assert!(shelf.get(&ask, entry.stored_at).is_none());
+    assert!(shelf.get_stale(&ask, entry.stored_at).is_none());
+    assert_eq!(shelf.cache.held().0, 0);
 }
 
 #[test]
 fn size_zero_turns_the_cache_off() {
-    let cache = AnswerCache::new(&CacheSettings { size: 0, ..settings() }, evicted());
+    let shelf = Shelf::new(&CacheSettings { size: 0, ..settings() });
     let ask = ask("example.com", "A");
-    let (key, entry) = (CacheKey::of_ask(&ask), entry(&address(&ask, 60, 1).unwrap(), 60));
-    cache.insert(&key, &entry);
-    assert!(cache.get(&key, entry.stored_at).is_none());
-    assert_eq!(cache.held(), (0, 0));
+    let entry = shelf.keep(&ask, &address(&ask, 60, 1).unwrap(), 60);
+    assert!(shelf.get(&ask, entry.stored_at).is_none());
+    assert_eq!(shelf.cache.held(), (0, 0));
 }
 
 #[test]
 fn the_budget_is_in_bytes_and_is_kept() {
     let size = 64 << 10;
-    let evictions = evicted();
-    let cache = AnswerCache::new(&CacheSettings { size, ..settings() }, evictions.clone());
+    let shelf = Shelf::new(&CacheSettings { size, ..settings() });
     for i in 0..1_000 {
         let ask = ask(&format!("n{i}.example.com"), "A");
-        cache.insert(&CacheKey::of_ask(&ask), &entry(&address(&ask, 60, 1).unwrap(), 60));
+        shelf.keep(&ask, &address(&ask, 60, 1).unwrap(), 60);
     }
-    let (entries, bytes) = cache.held();
+    let (entries, bytes) = shelf.cache.held();
     assert!(entries > 50 && bytes <= size, "{entries} entries, {bytes} bytes");
-    assert!(evictions.get() > 0);
-    cache.clear();
-    assert_eq!(cache.held().0, 0);
+    assert!(shelf.evictions.get() > 0);
+    shelf.cache.clear();
+    assert_eq!(shelf.cache.held().0, 0);
+}
+
+#[test]
+fn rfc8767_5_answers_stay_for_a_while_past_their_time() {
+    let settings = CacheSettings::default();
+    let (shelf, ask) = (Shelf::new(&settings), ask("example.com", "A"));
+    let entry = shelf.keep(&ask, &address(&ask, 60, 1).unwrap(), 60);
+    let keep_for = settings.stale.keep_for.as_secs();
+    for (seconds, told) in [(59, false), (60, true), (60 + keep_for - 1, true), (60 + keep_for, false)] {
+        assert_eq!(shelf.get_stale(&ask, after(&entry, seconds)).is_some(), told, "{seconds}");
+    }
+}
+
+#[test]
+fn failures_are_never_told_past_their_time() {
+    let (shelf, ask) = (Shelf::new(&settings()), ask("example.com", "A"));
+    let entry = shelf.keep(&ask, &failure(&ask), 5);
+    assert!(shelf.get(&ask, after(&entry, 4)).is_some());
+    assert!(shelf.get_stale(&ask, after(&entry, 5)).is_none());
+}
+
+#[test]
+fn rfc8767_5_a_failure_leaves_the_answer_before_it_and_is_rechecked_after_a_while() {
+    let (shelf, ask) = (Shelf::new(&CacheSettings::default()), ask("example.com", "A"));
+    let entry = shelf.keep(&ask, &address(&ask, 1, 1).unwrap(), 1);
+    assert!(shelf.get(&ask, after(&entry, 2)).is_none(), "past its time, and nobody has failed");
+    // The failure is made now: a second or so before the times looked at.
+    shelf.keep(&ask, &failure(&ask), 1);
+    for (seconds, told) in [(1, true), (29, true), (31, false)] {
+        let found = shelf.get(&ask, after(&entry, seconds));
+        assert_eq!(found.is_some_and(|found| Arc::ptr_eq(&found, &entry)), told, "{seconds}");
+        assert!(shelf.get_stale(&ask, after(&entry, seconds)).is_some(), "{seconds}");
+    }
+    // An answer takes its place.
+    let next = shelf.keep(&ask, &address(&ask, 60, 2).unwrap(), 60);
+    assert!(Arc::ptr_eq(&shelf.get(&ask, after(&next, 0)).unwrap(), &next));
+}
+
+#[test]
+fn rfc8767_4_stale_answers_say_so_and_live_30_seconds_at_most() {
+    let cases = [
+        ("a.example.com", address(&ask("a.example.com", "A"), 600, 1).unwrap(), Ede::STALE_ANSWER, 30),
+        ("b.example.com", address(&ask("b.example.com", "A"), 7, 1).unwrap(), Ede::STALE_ANSWER, 7),
+        (
+            "c.example.com",
+            answer(&ask("c.example.com", "A"), Rcode::NOERROR, vec![], vec![soa_record("example.com", 60, 60)]),
+            Ede::STALE_ANSWER,
+            30,
+        ),
+        (
+            "d.example.com",
+            answer(&ask("d.example.com", "A"), Rcode::NXDOMAIN, vec![], vec![soa_record("example.com", 60, 60)]),
+            Ede::STALE_NXDOMAIN,
+            30,
+        ),
+    ];
+    let shelf = Shelf::new(&CacheSettings::default());
+    for (name, answer, code, ttl) in cases {
+        let (packet, entry) = (query(name, "A"), shelf.entry(&answer, u64::from(answer.ttl())));
+        let mut out = Vec::new();
+        let later = after(&entry, 10_000);
+        entry.write_cached(&QueryView::parse(&packet).unwrap(), later, ReplyLimits::stream(), &mut out);
+        let told = Message::parse(&out).unwrap();
+        assert!(told.records().all(|record| record.ttl == ttl), "{name}: {told:?}");
+        assert_eq!(told.edns.unwrap().ede().map(|ede| ede.code), Some(code), "{name}");
+        // As a part of another answer.
+        let part = entry.as_stale();
+        assert_eq!((part.ttl(), part.ede().map(|ede| ede.code)), (ttl, Some(code)), "{name}");
+    }
+}
+
+#[test]
+fn rfc9520_3_2_failures_in_a_row_live_longer_and_longer() {
+    let settings = CacheSettings { max_failure_ttl: Duration::from_secs(6), ..settings() };
+    let (shelf, ask) = (Shelf::new(&settings), ask("example.com", "A"));
+    for lives in [1, 2, 4, 6, 6] {
+        let entry = shelf.keep(&ask, &failure(&ask), 1);
+        assert_eq!(shelf.get(&ask, entry.stored_at).unwrap().lifetime, Duration::from_secs(lives));
+    }
+    // An answer in between ends the row.
+    shelf.keep(&ask, &address(&ask, 60, 1).unwrap(), 60);
+    shelf.cache.clear();
+    let entry = shelf.keep(&ask, &failure(&ask), 1);
+    assert_eq!(shelf.get(&ask, entry.stored_at).unwrap().lifetime, Duration::from_secs(1));
+}
+
+#[test]
+fn popular_answers_are_asked_for_again_in_the_last_tenth_of_their_life_and_once() {
+    let (shelf, ask) = (Shelf::new(&CacheSettings::default()), ask("example.com", "A"));
+    // Hits, when, and whether it is asked for again.
+    let cases = [(3, 54, true), (9, 59, true), (2, 54, false), (3, 53, false), (3, 60, false)];
+    for (hits, seconds, refreshed) in cases {
+        let entry = shelf.keep(&ask, &address(&ask, 60, 1).unwrap(), 60);
+        for _ in 0..hits {
+            shelf.get(&ask, entry.stored_at).unwrap();
+        }
+        let claims = [(); 2].map(|()| shelf.cache.claim_refresh(&entry, after(&entry, seconds)));
+        assert_eq!(claims, [refreshed, false], "{hits} hits, {seconds} s");
+    }
+    let off = Shelf::new(&CacheSettings { prefetch_hits: 0, ..CacheSettings::default() });
+    let entry = off.keep(&ask, &address(&ask, 60, 1).unwrap(), 60);
+    assert!(!off.cache.claim_refresh(&entry, after(&entry, 59)));
 }
 
 #[test]
 fn rfc8914_4_14_only_failures_are_marked_as_cached() {
-    let ask = ask("example.com", "A");
-    assert!(entry(&address(&ask, 60, 1).unwrap(), 60).cached_ede().is_none());
-    let failure = Answer::failure(ask.question, Rcode::SERVFAIL, None);
-    assert_eq!(entry(&failure, 1).cached_ede().map(|ede| ede.code), Some(Ede::CACHED_ERROR));
+    let (shelf, ask, packet) = (Shelf::new(&settings()), ask("example.com", "A"), query("example.com", "A"));
+    for (answer, marked) in [(address(&ask, 60, 1).unwrap(), None), (failure(&ask), Some(Ede::CACHED_ERROR))] {
+        let (entry, mut out) = (shelf.entry(&answer, 60), Vec::new());
+        let view = QueryView::parse(&packet).unwrap();
+        entry.write_cached(&view, entry.stored_at, ReplyLimits::stream(), &mut out);
+        assert_eq!(Message::parse(&out).unwrap().edns.unwrap().ede().map(|ede| ede.code), marked);
+    }
 }

@@ -30,12 +30,13 @@ impl Part {
     }
 
     pub(super) fn cached(entry: &Entry, now: Instant) -> Self {
+        let stale = entry.is_stale(now);
         Self {
-            answer: entry.answer.clone(),
+            answer: if stale { entry.as_stale() } else { entry.answer.clone() },
             lifetime: entry.remaining(now),
             zone: Arc::clone(&entry.zone),
             cached: true,
-            age: entry.age(now),
+            age: if stale { 0 } else { entry.age(now) },
             via: entry.via.to_vec(),
         }
     }

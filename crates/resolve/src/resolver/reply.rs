@@ -111,8 +111,7 @@ impl Road {
             }
             Step::Cached(entry) => {
                 entry.zone.metrics.hit(entry.answer.kind());
-                let age = entry.age(asked.arrived);
-                entry.answer.write_reply(query, age, limits, entry.cached_ede(), reply);
+                entry.write_cached(query, asked.arrived, limits, reply);
                 (&entry.zone, entry.answer.rcode(), true)
             }
             Step::Local(zone, answer) => {

@@ -48,6 +48,29 @@ impl Answer {
         ede: Option<&Ede>,
         out: &mut Vec<u8>,
     ) {
+        self.write(query, |ttl| ttl.saturating_sub(age), limits, ede, out);
+    }
+
+    /// As [`Answer::write_reply`], with every TTL lowered to `ttl`, and none 0 (RFC 8767 4).
+    pub fn write_stale_reply(
+        &self,
+        query: &QueryView<'_>,
+        ttl: u32,
+        limits: ReplyLimits,
+        ede: Option<&Ede>,
+        out: &mut Vec<u8>,
+    ) {
+        self.write(query, |original| original.min(ttl).max(1), limits, ede, out);
+    }
+
+    fn write(
+        &self,
+        query: &QueryView<'_>,
+        ttl_told: impl Fn(u32) -> u32,
+        limits: ReplyLimits,
+        ede: Option<&Ede>,
+        out: &mut Vec<u8>,
+    ) {
         let records_at = Header::LEN + usize::from(self.question_len);
         let additional_at = usize::from(self.additional_at);
         if !query.question_wire().eq_ignore_ascii_case(&self.bytes[Header::LEN..records_at]) {
@@ -72,7 +95,7 @@ impl Answer {
             reply[6..10].fill(0);
         }
         for &at in self.ttls.iter().take_while(|at| usize::from(**at) < kept) {
-            change_ttl(reply, usize::from(at), |ttl| ttl.saturating_sub(age));
+            change_ttl(reply, usize::from(at), &ttl_told);
         }
         if let Some(edns) = query.edns() {
             // A message of at most 65,535 octets has far fewer records.

@@ -1,0 +1,172 @@
+//! A kept answer: where it came from, how long it is fresh, and how it is told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use strait_wire::{Answer, AnswerKind, Ede, Name, QueryView, ReplyLimits};
+
+use super::StaleSettings;
+use crate::active::{ActiveTable, ZoneState};
+
+/// The last tenth of an answer's life is when it may be asked for again.
+const REFRESH_PART: u32 = 10;
+
+/// An answer with where it came from and how long it may be told.
+pub(crate) struct Entry {
+    pub(crate) answer: Answer,
+    /// The zone of the name asked for.
+    pub(crate) zone: Arc<ZoneState>,
+    /// The names that aliases led to, with their zones.
+    pub(crate) via: Box<[(Name, Arc<ZoneState>)]>,
+    pub(crate) stored_at: Instant,
+    /// Zero for what is never stored.
+    pub(crate) lifetime: Duration,
+    /// The generation of the route table that its exchange began with.
+    pub(super) begun: u64,
+    /// The generation of the last route table in which all zones here were still in force.
+    confirmed: AtomicU64,
+    /// How often it was told, as far as anybody wants to know.
+    hits: AtomicU8,
+    /// Whether it has been asked for again before its time.
+    refreshing: AtomicBool,
+    /// Up to this age, in seconds, it is told past its time without asking anew.
+    told_until: AtomicU32,
+}
+
+/// What is told with an answer besides its records.
+static CACHED_ERROR: Ede = Ede { code: Ede::CACHED_ERROR, text: std::borrow::Cow::Borrowed("") };
+static STALE_ANSWER: Ede = Ede { code: Ede::STALE_ANSWER, text: std::borrow::Cow::Borrowed("") };
+static STALE_NXDOMAIN: Ede = Ede { code: Ede::STALE_NXDOMAIN, text: std::borrow::Cow::Borrowed("") };
+
+impl Entry {
+    pub(crate) fn new(
+        answer: Answer,
+        zone: Arc<ZoneState>,
+        via: Vec<(Name, Arc<ZoneState>)>,
+        lifetime: Duration,
+        generation: u64,
+    ) -> Self {
+        Self {
+            answer,
+            zone,
+            via: via.into(),
+            stored_at: Instant::now(),
+            lifetime,
+            begun: generation,
+            confirmed: AtomicU64::new(generation),
+            hits: AtomicU8::new(0),
+            refreshing: AtomicBool::new(false),
+            told_until: AtomicU32::new(0),
+        }
+    }
+
+    /// The same failure, kept for another time.
+    pub(super) fn lasting(&self, lifetime: Duration) -> Self {
+        let (zone, via) = (Arc::clone(&self.zone), self.via.to_vec());
+        Self { stored_at: self.stored_at, ..Self::new(self.answer.clone(), zone, via, lifetime, self.begun) }
+    }
+
+    /// Whole seconds since it was made.
+    pub(crate) fn age(&self, now: Instant) -> u32 {
+        u32::try_from(now.saturating_duration_since(self.stored_at).as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// How long it is still fresh.
+    pub(crate) fn remaining(&self, now: Instant) -> Duration {
+        self.lifetime.saturating_sub(now.saturating_duration_since(self.stored_at))
+    }
+
+    /// Whether its time is over.
+    pub(crate) fn is_stale(&self, now: Instant) -> bool {
+        self.remaining(now).is_zero()
+    }
+
+    /// Whether it says neither what there is nor that there is nothing.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.answer.kind() == AnswerKind::Failure
+    }
+
+    /// Whether another cluster had a part in it.
+    pub(crate) fn is_through_peer(&self) -> bool {
+        self.zone.is_peer || self.via.iter().any(|(_, zone)| zone.is_peer)
+    }
+
+    /// Appends it as the reply to `query`, told from the cache: counted down while fresh; past its time with TTLs of
+    /// at most 30 s and marked as stale (RFC 8767 4, RFC 8914 4.4 and 4.20).
+    pub(crate) fn write_cached(&self, query: &QueryView<'_>, now: Instant, limits: ReplyLimits, out: &mut Vec<u8>) {
+        if self.is_stale(now) && !self.is_failure() {
+            self.write_stale(query, limits, out);
+        } else {
+            self.answer.write_reply(query, self.age(now), limits, self.cached_ede(), out);
+        }
+    }
+
+    /// Appends it as the reply to `query`, told past its time.
+    pub(crate) fn write_stale(&self, query: &QueryView<'_>, limits: ReplyLimits, out: &mut Vec<u8>) {
+        self.answer.write_stale_reply(query, StaleSettings::TTL, limits, Some(self.stale_ede()), out);
+    }
+
+    /// The answer as it is told past its time, for those who tell it as part of another.
+    pub(crate) fn as_stale(&self) -> Answer {
+        self.answer.clamp_ttls(1, StaleSettings::TTL).with_ede(self.stale_ede().clone())
+    }
+
+    fn stale_ede(&self) -> &'static Ede {
+        if self.answer.kind() == AnswerKind::NxDomain { &STALE_NXDOMAIN } else { &STALE_ANSWER }
+    }
+
+    /// What a client is told besides, when it comes from the cache (RFC 8914 4.14).
+    fn cached_ede(&self) -> Option<&'static Ede> {
+        self.is_failure().then_some(&CACHED_ERROR)
+    }
+
+    /// Whether every name in it is still routed where it was when the answer was made.
+    pub(crate) fn is_current(&self, name: &[u8], active: &ActiveTable) -> bool {
+        if self.confirmed.load(Ordering::Relaxed) == active.generation() {
+            return true;
+        }
+        let same = |lower: &[u8], zone| active.find(lower).is_some_and(|route| Arc::ptr_eq(&route.zone, zone));
+        let current =
+            same(name, &self.zone) && self.via.iter().all(|(name, zone)| same(name.to_lowercase().as_wire(), zone));
+        if current {
+            self.confirmed.store(active.generation(), Ordering::Relaxed);
+        }
+        current
+    }
+
+    /// Notes that it is told, up to `enough` times: past that a hit writes nothing that processors share.
+    pub(super) fn count_hit(&self, enough: u8) {
+        let hits = self.hits.load(Ordering::Relaxed);
+        if hits < enough {
+            self.hits.store(hits + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it should be asked for again now, being near its end and asked for by at least `hits`. Says yes once.
+    pub(super) fn claim_refresh(&self, now: Instant, hits: u8) -> bool {
+        let remaining = self.remaining(now);
+        !remaining.is_zero()
+            && remaining <= self.lifetime / REFRESH_PART
+            && self.hits.load(Ordering::Relaxed) >= hits
+            && !self.is_failure()
+            && !self.refreshing.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it may be told past its time without asking anew.
+    pub(super) fn is_told_past_its_time(&self, now: Instant) -> bool {
+        self.age(now) < self.told_until.load(Ordering::Relaxed)
+    }
+
+    /// From `now`, when it is past its time, it is told for so long without asking anew.
+    pub(super) fn tell_past_its_time(&self, now: Instant, recheck: Duration) {
+        let until = self.age(now).saturating_add(u32::try_from(recheck.as_secs()).unwrap_or(u32::MAX));
+        self.told_until.store(until, Ordering::Relaxed);
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        let via: usize =
+            self.via.iter().map(|(name, _)| size_of::<(Name, Arc<ZoneState>)>() + name.as_wire().len()).sum();
+        size_of::<Self>() - size_of::<Answer>() + self.answer.weight() + via
+    }
+}

@@ -1,0 +1,45 @@
+//! What an answer is kept under.
+
+use strait_wire::{Name, QueryView, RecordType};
+
+use crate::Ask;
+
+/// What an answer is kept under: the lower-cased name in wire form, the type, DO and CD.
+pub(crate) struct CacheKey {
+    bytes: [u8; Self::MAX_LEN],
+    name_len: usize,
+}
+
+impl CacheKey {
+    const TAIL: usize = 3;
+    const MAX_LEN: usize = Name::MAX_LEN + Self::TAIL;
+
+    pub(crate) fn of_query(query: &QueryView<'_>) -> Self {
+        Self::new(query.qname_wire(), query.rtype(), query.dnssec_ok(), query.checking_disabled())
+    }
+
+    pub(crate) fn of_ask(ask: &Ask) -> Self {
+        Self::new(ask.question.name.as_wire(), ask.question.rtype, ask.dnssec_ok, ask.checking_disabled)
+    }
+
+    /// `name` is at most [`Name::MAX_LEN`] octets: both callers have it from a checked name.
+    fn new(name: &[u8], rtype: RecordType, dnssec_ok: bool, checking_disabled: bool) -> Self {
+        let mut bytes = [0; Self::MAX_LEN];
+        let name_len = name.len().min(Name::MAX_LEN);
+        bytes[..name_len].copy_from_slice(&name[..name_len]);
+        // Length octets are at most 63 and so never ASCII letters.
+        bytes[..name_len].make_ascii_lowercase();
+        bytes[name_len..name_len + 2].copy_from_slice(&rtype.0.to_be_bytes());
+        bytes[name_len + 2] = u8::from(dnssec_ok) << 1 | u8::from(checking_disabled);
+        Self { bytes, name_len }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.name_len + Self::TAIL]
+    }
+
+    /// The name in wire form, in lower case.
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.bytes[..self.name_len]
+    }
+}
