@@ -22,7 +22,7 @@ pub(crate) struct ZoneState {
     pub(crate) is_peer: bool,
     pub(crate) metrics: ZoneMetrics,
     /// Clients that wait for an answer of this zone.
-    pub(crate) waiting: AtomicUsize,
+    pub(crate) waiting: Arc<AtomicUsize>,
     /// Of these, whose they are.
     pub(crate) waiting_shares: Arc<ClientShares>,
     /// Who started its exchanges.
@@ -36,14 +36,14 @@ impl ZoneState {
             kind,
             is_peer: kind == "peer",
             metrics: metrics.zone(label),
-            waiting: AtomicUsize::new(0),
+            waiting: Arc::default(),
             waiting_shares: Arc::default(),
             exchange_shares: Arc::default(),
         }
     }
 
     /// A place among those who wait for an answer of this zone.
-    pub(crate) fn wait(&self, client: Client) -> Result<(Waiting<'_>, Place), Overloaded> {
+    pub(crate) fn wait(&self, client: Client) -> Result<(Waiting, Place), Overloaded> {
         let waiting = Waiting::enter(&self.waiting, MAX_WAITING_PER_ZONE)?;
         Ok((waiting, self.waiting_shares.take(client, MAX_WAITING_PER_ZONE)?))
     }

@@ -1,14 +1,14 @@
 //! Single flight: equal questions in flight share one exchange.
 //!
-//! An exchange is a task of its own: a client that gives up, first or last, takes nothing from the
-//! others, and the answer still reaches the cache.
+//! Clients wait as records in their flight, not as tasks: an exchange that lands hands them all their reply. An exchange
+//! is a task of its own, so that a client that gives up takes nothing from the others, and the answer still
+//! reaches the cache.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
-use tokio::sync::watch;
 
 use crate::client_share::{Client, ClientShares, Place, ShareSpent};
 
@@ -35,13 +35,22 @@ impl From<ShareSpent> for Overloaded {
     }
 }
 
-type Running<T> = HashMap<Box<[u8]>, watch::Receiver<Option<T>>, RandomState>;
-
-/// The exchanges in flight, by key.
-pub(crate) struct Flights<T> {
-    running: Mutex<Running<T>>,
+/// The exchanges in flight with those who wait for them, by key.
+pub(crate) struct Flights<W> {
+    table: Mutex<Table<W>>,
     /// Who started them.
     shares: Arc<ClientShares>,
+}
+
+struct Table<W> {
+    running: HashMap<Arc<[u8]>, Flight<W>, RandomState>,
+    /// Whether somebody looks after those who wait too long.
+    watched: bool,
+}
+
+struct Flight<W> {
+    waiting: Vec<W>,
+    _places: [Place; 2],
 }
 
 /// Who starts an exchange, and whose source it asks.
@@ -61,94 +70,105 @@ impl Starter<'_> {
     }
 }
 
-/// A place in an exchange.
-pub(crate) struct Seat<T> {
-    landing: watch::Receiver<Option<T>>,
-    /// Whether the exchange was already in flight.
-    pub(crate) shared: bool,
+/// What came of joining.
+pub(crate) enum Joined<W> {
+    /// The exchange was in flight already.
+    Shared,
+    /// The caller starts the exchange, and holds this until it lands.
+    First(Departure<W>),
+    /// There is no room for another exchange.
+    Refused(Overloaded, W),
 }
 
-impl<T: Clone + Send + Sync + 'static> Flights<T> {
+impl<W> Flights<W> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { running: Mutex::default(), shares: Arc::default() })
+        let table = Table { running: HashMap::default(), watched: false };
+        Arc::new(Self { table: Mutex::new(table), shares: Arc::default() })
     }
 
-    /// A seat in the exchange under `key`; when there is none, `exchange` is started. The starter's share pays for it;
-    /// without one, it is part of another exchange that is paid for.
-    pub(crate) fn join<F>(
-        self: &Arc<Self>,
-        key: &[u8],
-        starter: Option<Starter<'_>>,
-        exchange: impl FnOnce() -> F,
-    ) -> Result<Seat<T>, Overloaded>
-    where
-        F: Future<Output = T> + Send + 'static,
-    {
-        let mut running = self.lock();
-        if let Some(landing) = running.get(key) {
-            return Ok(Seat { landing: landing.clone(), shared: true });
+    /// Waits for the exchange under `key`; without one, the caller is to start it, and the starter's share pays for it.
+    pub(crate) fn join(self: &Arc<Self>, key: &[u8], starter: Starter<'_>, waiter: W) -> Joined<W> {
+        let mut table = self.lock();
+        if let Some(flight) = table.running.get_mut(key) {
+            flight.waiting.push(waiter);
+            return Joined::Shared;
         }
-        if running.len() >= MAX_EXCHANGES {
-            return Err(Overloaded::Full);
+        if table.running.len() >= MAX_EXCHANGES {
+            return Joined::Refused(Overloaded::Full, waiter);
         }
-        let places = starter.map(|starter| starter.take_places(&self.shares)).transpose()?;
-        let (land, landing) = watch::channel(None);
-        running.insert(key.into(), landing.clone());
-        let entry = InFlight { flights: Arc::clone(self), key: key.into(), _places: places };
-        let exchange = exchange();
-        tokio::spawn(async move {
-            let outcome = exchange.await;
-            // First off the list, then landed: who joins now finds the answer in the cache.
-            drop(entry);
-            land.send_replace(Some(outcome));
-        });
-        Ok(Seat { landing, shared: false })
+        let places = match starter.take_places(&self.shares) {
+            Ok(places) => places,
+            Err(overloaded) => return Joined::Refused(overloaded, waiter),
+        };
+        let key: Arc<[u8]> = key.into();
+        table.running.insert(Arc::clone(&key), Flight { waiting: vec![waiter], _places: places });
+        Joined::First(Departure { flights: Arc::clone(self), key: Some(key) })
+    }
+
+    /// Whether the caller is to look after those who wait too long from now on: nobody does yet.
+    pub(crate) fn needs_watching(&self) -> bool {
+        !std::mem::replace(&mut self.lock().watched, true)
+    }
+
+    /// Takes out those of whom `has_waited` is true. None: nothing is in flight any more, and nobody is watched.
+    pub(crate) fn take_overdue(&self, mut has_waited: impl FnMut(&mut W) -> bool) -> Option<Vec<W>> {
+        let mut table = self.lock();
+        if table.running.is_empty() {
+            table.watched = false;
+            return None;
+        }
+        let mut overdue = Vec::new();
+        for flight in table.running.values_mut() {
+            overdue.extend(flight.waiting.extract_if(.., &mut has_waited));
+        }
+        Some(overdue)
     }
 
     /// Exchanges in flight.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().running.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Running<T>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<T: Clone> Seat<T> {
-    /// What the exchange brings; none when it broke off.
-    pub(crate) async fn outcome(mut self) -> Option<T> {
-        self.landing.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone())
+    fn lock(&self) -> MutexGuard<'_, Table<W>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes an exchange off the list, also when its task panics or the runtime ends.
-struct InFlight<T> {
-    flights: Arc<Flights<T>>,
-    key: Box<[u8]>,
-    _places: Option<[Place; 2]>,
+/// An exchange on its way. Dropping it takes the exchange off the list, and with it those who wait.
+pub(crate) struct Departure<W> {
+    flights: Arc<Flights<W>>,
+    key: Option<Arc<[u8]>>,
 }
 
-impl<T> Drop for InFlight<T> {
+impl<W> Departure<W> {
+    /// Takes the exchange off the list: who joins now finds the answer in the cache. Who has waited comes back.
+    pub(crate) fn land(&mut self) -> Vec<W> {
+        let Some(key) = self.key.take() else { return Vec::new() };
+        let flight = self.flights.lock().running.remove(&key);
+        flight.map(|flight| flight.waiting).unwrap_or_default()
+    }
+}
+
+impl<W> Drop for Departure<W> {
     fn drop(&mut self) {
-        self.flights.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.land();
     }
 }
 
 /// Counts a client in while it waits, and out when it is gone.
-pub(crate) struct Waiting<'a>(&'a AtomicUsize);
+pub(crate) struct Waiting(Arc<AtomicUsize>);
 
-impl<'a> Waiting<'a> {
+impl Waiting {
     /// A place among those who wait, of at most `most`.
-    pub(crate) fn enter(count: &'a AtomicUsize, most: usize) -> Result<Self, Overloaded> {
-        let place = Self(count);
+    pub(crate) fn enter(count: &Arc<AtomicUsize>, most: usize) -> Result<Self, Overloaded> {
+        let place = Self(Arc::clone(count));
         // Over the bound `place` is dropped, which takes the one back.
         if count.fetch_add(1, Ordering::Relaxed) < most { Ok(place) } else { Err(Overloaded::Full) }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -156,92 +176,98 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use std::net::Ipv4Addr;
     use std::sync::LazyLock;
     use std::sync::atomic::AtomicU32;
 
-    use tokio::sync::Notify;
-
     use super::*;
-    use crate::testing::until;
+
+    static ZONE: LazyLock<Arc<ClientShares>> = LazyLock::new(Arc::default);
 
     /// Each time another client.
-    fn anyone() -> Option<Starter<'static>> {
-        static ZONE: LazyLock<Arc<ClientShares>> = LazyLock::new(Arc::default);
+    fn anyone() -> Starter<'static> {
         static NEXT: AtomicU32 = AtomicU32::new(0x0a00_0000);
         let address = Ipv4Addr::from_bits(NEXT.fetch_add(1, Ordering::Relaxed));
-        Some(Starter { client: Client::of(address.into()), zone: &ZONE, capacity: MAX_EXCHANGES })
+        Starter { client: Client::of(address.into()), zone: &ZONE, capacity: MAX_EXCHANGES }
     }
 
-    #[tokio::test]
-    async fn equal_keys_share_one_exchange() {
-        let flights = Flights::new();
-        let gate = Arc::new(Notify::new());
-        let calls = Arc::new(AtomicUsize::new(0));
-        let start = || {
-            let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
-            async move {
-                calls.fetch_add(1, Ordering::SeqCst);
-                gate.notified().await;
-                7
-            }
-        };
-        let seats: Vec<_> = (0..1000).map(|_| flights.join(b"key", anyone(), start).unwrap()).collect();
-        assert_eq!(seats.iter().filter(|seat| seat.shared).count(), 999);
-        let other = flights.join(b"another", anyone(), || async { 8 }).unwrap();
-        assert_eq!(other.outcome().await, Some(8));
-        gate.notify_one();
-        for seat in seats {
-            assert_eq!(seat.outcome().await, Some(7));
+    fn first<W>(joined: Joined<W>) -> Departure<W> {
+        match joined {
+            Joined::First(departure) => departure,
+            Joined::Shared => panic!("it was in flight"),
+            Joined::Refused(overloaded, _) => panic!("{overloaded:?}"),
         }
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+
+    fn refused<W>(joined: Joined<W>) -> Option<Overloaded> {
+        match joined {
+            Joined::Refused(overloaded, _) => Some(overloaded),
+            Joined::First(_) | Joined::Shared => None,
+        }
+    }
+
+    #[test]
+    fn equal_keys_share_one_exchange() {
+        let flights = Flights::new();
+        let mut exchange = first(flights.join(b"key", anyone(), 0));
+        for waiter in 1..1000 {
+            assert!(matches!(flights.join(b"key", anyone(), waiter), Joined::Shared));
+        }
+        let mut other = first(flights.join(b"another", anyone(), 7));
+        assert_eq!(other.land(), [7]);
+        assert_eq!(exchange.land(), (0..1000).collect::<Vec<_>>());
+        assert!(exchange.land().is_empty(), "landed once");
         assert_eq!(flights.len(), 0);
     }
 
-    #[tokio::test]
-    async fn a_leader_that_leaves_does_not_strand_the_others() {
+    #[test]
+    fn an_exchange_that_breaks_off_is_off_the_list() {
         let flights = Flights::new();
-        let gate = Arc::new(Notify::new());
-        let exchange = {
-            let gate = Arc::clone(&gate);
-            async move { gate.notified().await }
-        };
-        let leader = flights.join(b"key", anyone(), || exchange).unwrap();
-        let follower = flights.join(b"key", anyone(), || async {}).unwrap();
-        drop(leader);
-        gate.notify_one();
-        assert_eq!(follower.outcome().await, Some(()));
+        drop(first(flights.join(b"key", anyone(), ())));
+        assert_eq!(flights.len(), 0);
+        drop(first(flights.join(b"key", anyone(), ())));
     }
 
-    #[tokio::test]
-    async fn an_exchange_that_panics_ends_for_all() {
-        let flights = Flights::<()>::new();
-        let seat = flights.join(b"key", anyone(), || async { panic!("a source broke") }).unwrap();
-        assert_eq!(seat.outcome().await, None);
-        until(|| flights.len() == 0).await;
+    #[test]
+    fn who_has_waited_too_long_is_taken_out() {
+        let flights = Flights::new();
+        let mut exchange = first(flights.join(b"key", anyone(), 1));
+        assert!(matches!(flights.join(b"key", anyone(), 2), Joined::Shared));
+        assert!(flights.needs_watching());
+        assert!(!flights.needs_watching(), "somebody does");
+        assert_eq!(flights.take_overdue(|waiter| *waiter == 1), Some(vec![1]));
+        assert_eq!(exchange.land(), [2]);
+        assert_eq!(flights.take_overdue(|_| true), None);
+        assert!(flights.needs_watching(), "nobody does any more");
     }
 
-    #[tokio::test]
-    async fn exchanges_are_bounded() {
-        let flights = Flights::<()>::new();
-        for i in 0..MAX_EXCHANGES {
-            flights.join(&i.to_be_bytes(), anyone(), std::future::pending).unwrap();
-        }
-        assert_eq!(flights.join(b"one more", anyone(), std::future::pending).err(), Some(Overloaded::Full));
+    #[test]
+    fn exchanges_are_bounded() {
+        let flights = Flights::new();
+        let held: Vec<_> = (0..MAX_EXCHANGES).map(|i| first(flights.join(&i.to_be_bytes(), anyone(), ()))).collect();
+        assert_eq!(refused(flights.join(b"one more", anyone(), ())), Some(Overloaded::Full));
         // One that is in flight may still be shared.
-        assert!(flights.join(&0_usize.to_be_bytes(), anyone(), std::future::pending).is_ok());
+        assert!(matches!(flights.join(&0_usize.to_be_bytes(), anyone(), ()), Joined::Shared));
+        drop(held);
+        drop(first(flights.join(b"one more", anyone(), ())));
     }
 
-    #[tokio::test]
-    async fn one_client_does_not_start_all_exchanges() {
-        let flights = Flights::<()>::new();
+    #[test]
+    fn one_client_does_not_start_all_exchanges() {
+        let flights = Flights::new();
         let zones: [Arc<ClientShares>; 3] = Default::default();
         let greedy = Client::of([192, 0, 2, 1].into());
-        let start = |zone: usize, i: usize, client: Client| {
+        let mut held = Vec::new();
+        let mut start = |zone: usize, i: usize, client: Client| {
             let starter = Starter { client, zone: &zones[zone], capacity: 16 };
-            flights.join(&[zone.to_be_bytes(), i.to_be_bytes()].concat(), Some(starter), std::future::pending).map(drop)
+            match flights.join(&[zone.to_be_bytes(), i.to_be_bytes()].concat(), starter, ()) {
+                Joined::First(departure) => held.push(departure),
+                Joined::Shared => {}
+                Joined::Refused(overloaded, ()) => return Err(overloaded),
+            }
+            Ok(())
         };
         for i in 0..8 {
             start(0, i, greedy).unwrap();
@@ -258,7 +284,7 @@ mod tests {
 
     #[test]
     fn waiting_is_bounded_and_given_back() {
-        let count = AtomicUsize::new(0);
+        let count = Arc::new(AtomicUsize::new(0));
         let first = Waiting::enter(&count, 1).unwrap_or_else(|_| unreachable!());
         assert!(Waiting::enter(&count, 1).is_err());
         drop(first);

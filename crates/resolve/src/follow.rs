@@ -21,33 +21,28 @@ use crate::{Ask, SourceError};
 const SOURCE_BOUND: Duration = Duration::from_secs(15);
 
 /// The answer to `ask` from `route`, its aliases followed. It is in the cache when it may be.
-pub(crate) async fn resolve(
-    road: Arc<Road>,
-    ask: Ask,
-    active: Arc<ActiveTable>,
-    route: Arc<ActiveRoute>,
-) -> Arc<Entry> {
-    let key = CacheKey::of_ask(&ask);
+pub(crate) async fn resolve(road: &Road, ask: &Ask, active: &Arc<ActiveTable>, route: &Arc<ActiveRoute>) -> Arc<Entry> {
+    let key = CacheKey::of_ask(ask);
     // An equal question may have been answered since the look-up.
-    if let Some(entry) = road.look_up(&key, &ask.path, &active, Instant::now()) {
+    if let Some(entry) = road.look_up(&key, &ask.path, active, Instant::now()) {
         return entry;
     }
-    let first = ask_source(&road, &ask, &active, &route).await;
+    let first = ask_source(road, ask, active, route).await;
     let mut chain = Chain::begin(ask.question.clone(), first, road.settings.cache.failure_lifetime());
     while let Some(target) = chain.dangling().filter(|_| road.settings.follow_aliases) {
         let question = Question { name: target.to_lowercase(), ..ask.question.clone() };
-        match visit(&road, &Ask { question, ..ask.clone() }, &active).await {
+        match visit(road, &Ask { question, ..ask.clone() }, active).await {
             Some(part) => chain.add(target, &part),
             None => chain.leave_open(),
         }
     }
     let entry = Arc::new(chain.finish(active.generation()));
-    keep(&road, &key, &ask, &route, &entry);
+    keep(road, &key, ask, route, &entry);
     entry
 }
 
 /// What is said about the target of an alias; none when no zone holds it.
-async fn visit(road: &Arc<Road>, ask: &Ask, active: &ActiveTable) -> Option<Part> {
+async fn visit(road: &Road, ask: &Ask, active: &ActiveTable) -> Option<Part> {
     let (key, now) = (CacheKey::of_ask(ask), Instant::now());
     if let Some(entry) = road.look_up(&key, &ask.path, active, now) {
         return Some(Part::cached(&entry, now));
@@ -66,7 +61,7 @@ async fn visit(road: &Arc<Road>, ask: &Ask, active: &ActiveTable) -> Option<Part
 }
 
 /// What one source says, as far as it is the source's to say.
-async fn ask_source(road: &Arc<Road>, ask: &Ask, active: &ActiveTable, route: &Arc<ActiveRoute>) -> Part {
+async fn ask_source(road: &Road, ask: &Ask, active: &ActiveTable, route: &Arc<ActiveRoute>) -> Part {
     let answered = match route.route.source.answer_now(ask) {
         Some(answer) => Ok(answer),
         None => share_exchange(road, ask, active, route).await,
@@ -87,23 +82,21 @@ async fn ask_source(road: &Arc<Road>, ask: &Ask, active: &ActiveTable, route: &A
 /// One exchange with one source, for everybody who has the same question for it now, by whatever way it came:
 /// an upstream must not be made to answer one question many times over (RFC 5452 5).
 async fn share_exchange(
-    road: &Arc<Road>,
+    road: &Road,
     ask: &Ask,
     active: &ActiveTable,
     route: &Arc<ActiveRoute>,
 ) -> Result<Answer, SourceError> {
     let path = if route.route.carries_path() { ask.path.clone() } else { ClusterPath::default() };
     let key = [&active.generation().to_be_bytes(), CacheKey::of_ask(ask).as_bytes(), &path.encode()].concat();
-    let start = || {
-        let (ask, route) = (Ask { path, ..ask.clone() }, Arc::clone(route));
-        async move {
-            let answered = tokio::time::timeout(SOURCE_BOUND, route.route.source.answer(&ask)).await;
-            let late = || format!("{} had no answer within {SOURCE_BOUND:?}", route.zone.label);
-            answered.unwrap_or_else(|_| Err(SourceError::Unreachable(late())))
-        }
+    let onward = Ask { path, ..ask.clone() };
+    let exchange = async {
+        let answered = tokio::time::timeout(SOURCE_BOUND, route.route.source.answer(&onward)).await;
+        let late = || format!("{} had no answer within {SOURCE_BOUND:?}", route.zone.label);
+        answered.unwrap_or_else(|_| Err(SourceError::Unreachable(late())))
     };
-    match road.asking.join(&key, None, start) {
-        Ok(seat) => seat.outcome().await.unwrap_or_else(|| Err(SourceError::BrokenOff)),
+    match road.asking.run(&key, exchange).await {
+        Ok(outcome) => outcome.unwrap_or(Err(SourceError::BrokenOff)),
         Err(_) => Err(SourceError::Overloaded("too many questions are waiting for answers".into())),
     }
 }

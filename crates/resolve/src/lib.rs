@@ -17,6 +17,7 @@ mod query_log;
 mod resolver;
 mod respond;
 mod route;
+mod sharing;
 mod source;
 mod special;
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub use metrics::ResolveMetrics;
 pub use origin::{Origin, Transport};
 pub use query_log::{QueryLog, QueryLogEntry, QueryLogFilter};
 pub use resolver::{Resolver, ResolverSettings, Transit};
-pub use respond::{Now, Respond};
+pub use respond::{Now, Outlet, Pending, Reply, Respond};
 pub use route::{Route, RouteTable};
 pub use source::{Ask, BoxFuture, Source, SourceError};
 pub use special::{reserved_zone, special_routes};

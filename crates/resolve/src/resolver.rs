@@ -6,9 +6,10 @@
 //! ```
 //!
 //! [`Road::receive`] and [`Road::travel`] take a question as far as it goes without waiting,
-//! [`Road::exchange`] waits for a source, [`Road::reply`] writes and counts.
+//! [`Road::depart`] puts it into flight, [`Road::reply`] writes and counts.
 
 mod asked;
+mod depart;
 #[cfg(test)]
 pub(crate) mod kit;
 mod reply;
@@ -20,15 +21,19 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use strait_wire::{Answer, ClusterPath, RecordType};
 
-pub(crate) use asked::Asked;
+use asked::Asked;
+pub(crate) use depart::Routed;
+use depart::Waiter;
+pub(crate) use reply::Due;
 use reply::{Refusing, Step};
 pub use settings::{ResolverSettings, Transit};
 
 use crate::active::{ActiveRoute, ActiveTable, ZoneState};
 use crate::cache::{CacheKey, Entry};
-use crate::client_share::Client;
 use crate::flight::Flights;
-use crate::{Admission, AnswerCache, BoxFuture, Now, Origin, Respond, RouteTable, SourceError, follow, minimal};
+use crate::respond::PendingState;
+use crate::sharing::Sharing;
+use crate::{Admission, AnswerCache, Now, Origin, Outlet, Pending, Reply, Respond, RouteTable, SourceError, minimal};
 
 /// Answers questions from its routes, its cache and what the sources say.
 pub struct Resolver {
@@ -40,12 +45,20 @@ pub(crate) struct Road {
     pub(crate) settings: ResolverSettings,
     pub(crate) cache: AnswerCache,
     active: ArcSwap<ActiveTable>,
-    /// Answers on their way to clients.
-    flights: Arc<Flights<Arc<Entry>>>,
+    /// Questions in flight, with the clients that wait for their answers.
+    flights: Arc<Flights<Waiter>>,
     /// Questions on their way to sources.
-    pub(crate) asking: Arc<Flights<Result<Answer, SourceError>>>,
+    pub(crate) asking: Sharing<Result<Answer, SourceError>>,
     /// Stands for the zone of names that no zone holds.
     nowhere: Arc<ZoneState>,
+}
+
+/// How far a question comes without waiting.
+enum Travelled {
+    /// To its reply.
+    Done(Step),
+    /// To its route, whose source must be asked.
+    Ask(Arc<ActiveRoute>),
 }
 
 impl Resolver {
@@ -57,9 +70,8 @@ impl Resolver {
         let active = ActiveTable::first(std::mem::take(&mut settings.routes), metrics);
         let nowhere = Arc::new(ZoneState::new("none", "none", metrics));
         let active = ArcSwap::from_pointee(active);
-        Self {
-            road: Arc::new(Road { settings, cache, active, flights: Flights::new(), asking: Flights::new(), nowhere }),
-        }
+        let (flights, asking) = (Flights::new(), Sharing::default());
+        Self { road: Arc::new(Road { settings, cache, active, flights, asking, nowhere }) }
     }
 
     /// Puts another route table in force; cached answers of zones whose source is another now are told no more,
@@ -89,90 +101,72 @@ impl Respond for Resolver {
             Ok(asked) => asked,
             Err(now) => return now,
         };
-        let step = self.road.travel(&asked, &self.road.active.load());
-        self.road.reply(&asked, step, reply)
+        let active = self.road.active.load();
+        match self.road.travel(&asked, &active) {
+            Travelled::Done(step) => self.road.reply(&asked, &step, reply),
+            Travelled::Ask(route) => Now::Later(Pending::routed(&asked, Arc::clone(&active), route)),
+        }
     }
 
-    fn respond<'a>(&'a self, packet: &'a [u8], origin: &'a Origin) -> BoxFuture<'a, Option<Vec<u8>>> {
-        Box::pin(async move {
-            let mut reply = Vec::new();
-            let asked = match self.road.receive(packet, origin, &mut reply) {
-                Ok(asked) => asked,
-                Err(now) => return (now == Now::Reply).then_some(reply),
-            };
-            let active = self.road.active.load_full();
-            let step = match self.road.travel(&asked, &active) {
-                Step::Ask(route) => self.road.exchange(&asked, active, route).await,
-                step => step,
-            };
-            (self.road.reply(&asked, step, &mut reply) == Now::Reply).then_some(reply)
-        })
+    fn respond_later(&self, pending: Pending, outlet: Arc<dyn Outlet>, tag: u64) {
+        let Pending { origin, state } = pending;
+        match state {
+            PendingState::Routed(routed) => self.road.depart(*routed, origin, outlet, tag),
+            PendingState::Packet(packet) => {
+                let mut octets = Vec::new();
+                match self.respond_now(&packet, &origin, &mut octets) {
+                    Now::Later(pending) => self.respond_later(pending, outlet, tag),
+                    now => {
+                        let given = matches!(now, Now::Reply);
+                        let make = move |out: &mut Vec<u8>| {
+                            out.extend_from_slice(&octets);
+                            given
+                        };
+                        outlet.deliver(tag, Reply::new(origin, make));
+                    }
+                }
+            }
+        }
     }
 }
 
 impl Road {
     /// The stages that need no waiting, in order.
-    fn travel(&self, asked: &Asked<'_>, active: &ActiveTable) -> Step {
+    fn travel(&self, asked: &Asked<'_>, active: &ActiveTable) -> Travelled {
+        let done = Travelled::Done;
         // Before the cache, for every question: the cache does not know who asked for what it holds, so
         // nobody who may not ask gets that far. (Every client that may ask sees the same names.)
         match self.settings.admit.admit(asked.origin, &asked.query) {
             Admission::Admit => {}
-            Admission::Drop => return Step::Drop,
-            Admission::Refuse(ede) => return Step::Refuse(Refusing::NotAllowed(ede)),
+            Admission::Drop => return done(Step::Drop),
+            Admission::Refuse(ede) => return done(Step::Refuse(Refusing::NotAllowed(ede))),
         }
-        if let Some(entry) = self.look_up(&asked.key, &asked.path, active, asked.arrived) {
-            return Step::Cached(entry);
+        let key = CacheKey::of_query(&asked.query);
+        if let Some(entry) = self.look_up(&key, &asked.path, active, asked.arrived) {
+            return done(Step::Cached(entry));
         }
-        let Some(route) = active.find(asked.key.name()) else {
-            return Step::Refuse(Refusing::NoRoute);
+        let Some(route) = active.find(key.name()) else {
+            return done(Step::Refuse(Refusing::NoRoute));
         };
         if let Some(error) = self.loop_guard(&asked.path, &route.zone) {
-            return Step::Refuse(Refusing::Loop(Arc::clone(&route.zone), error.ede()));
+            return done(Step::Refuse(Refusing::Loop(Arc::clone(&route.zone), error.ede())));
         }
         let ask = asked.ask();
         let at_once = route.route.source.answer_now(&ask);
         if ask.question.rtype == RecordType::ANY {
             // RFC 8482 4.2: never asked further, whatever the source.
-            return Step::Local(Arc::clone(&route.zone), minimal::answer(ask.question, at_once));
+            return done(Step::Local(Arc::clone(&route.zone), minimal::answer(ask.question, at_once)));
         }
         // Without RD nothing is asked further, and so no alias is followed either.
         let follow = self.settings.follow_aliases && asked.query.recursion_desired();
         match at_once {
             Some(answer) if !(follow && answer.dangling_alias().is_some()) => {
-                Step::Local(Arc::clone(&route.zone), answer)
+                done(Step::Local(Arc::clone(&route.zone), answer))
             }
             None if route.route.needs_recursion() && !asked.query.recursion_desired() => {
-                Step::Refuse(Refusing::NoRecursion(Arc::clone(&route.zone)))
+                done(Step::Refuse(Refusing::NoRecursion(Arc::clone(&route.zone))))
             }
-            _ => Step::Ask(Arc::clone(route)),
-        }
-    }
-
-    /// Waits for the exchange that answers the question, but no longer than the deadline.
-    async fn exchange(self: &Arc<Self>, asked: &Asked<'_>, active: Arc<ActiveTable>, route: Arc<ActiveRoute>) -> Step {
-        if route.route.cached {
-            route.zone.metrics.miss();
-        }
-        let zone = Arc::clone(&route.zone);
-        let overloaded = |bound| Step::Refuse(Refusing::Overloaded(Arc::clone(&zone), bound));
-        let client = Client::of(asked.origin.client.ip());
-        let _waiting = match zone.wait(client) {
-            Ok(places) => places,
-            Err(bound) => return overloaded(bound),
-        };
-        let key = asked.flight_key(active.generation());
-        let start = || follow::resolve(Arc::clone(self), asked.ask(), active, Arc::clone(&route));
-        let seat = match self.flights.join(&key, Some(route.starter(client)), start) {
-            Ok(seat) => seat,
-            Err(bound) => return overloaded(bound),
-        };
-        if seat.shared {
-            self.settings.metrics.shared.inc();
-        }
-        match tokio::time::timeout(self.settings.deadline, seat.outcome()).await {
-            Ok(Some(entry)) => Step::Exchanged(entry),
-            Ok(None) => Step::Refuse(Refusing::BrokenOff(Arc::clone(&zone))),
-            Err(_) => Step::Refuse(Refusing::Deadline(Arc::clone(&zone), self.settings.deadline)),
+            _ => Travelled::Ask(Arc::clone(route)),
         }
     }
 

@@ -134,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             match now {
                 Now::Nothing => continue,
                 Now::Reply => {}
-                Now::Later => self.questions.take((), Bytes::copy_from_slice(message)),
+                Now::Later(_) => self.questions.take((), Bytes::copy_from_slice(message)),
             }
             self.last_question = Instant::now();
         }

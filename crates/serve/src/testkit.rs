@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use strait_identity::{CertificateAuthority, Identity, Rejection, TrustBundle};
-use strait_resolve::{BoxFuture, Now, Origin, Respond, Transport};
+use strait_resolve::{Now, Origin, Outlet, Pending, Reply, Respond, Transport};
 use tokio::sync::Notify;
 
 use crate::accept::Open;
@@ -26,10 +26,16 @@ pub(crate) const LARGE: u8 = b'L';
 /// Answers each message with itself: at once, later, when released, or never, as the message asks.
 #[derive(Default)]
 pub(crate) struct Script {
-    release: Notify,
-    pub(crate) held: AtomicUsize,
-    made: AtomicUsize,
+    held: Arc<Held>,
     pub(crate) origins: std::sync::Mutex<Vec<Origin>>,
+}
+
+/// The answers that wait for their release.
+#[derive(Default)]
+struct Held {
+    release: Notify,
+    now: AtomicUsize,
+    made: AtomicUsize,
 }
 
 impl Script {
@@ -39,16 +45,16 @@ impl Script {
 
     /// Lets every held question go.
     pub(crate) fn release(&self) {
-        self.release.notify_waiters();
+        self.held.release.notify_waiters();
     }
 
     /// Answers made that had been held.
     pub(crate) fn made(&self) -> usize {
-        self.made.load(Ordering::SeqCst)
+        self.held.made.load(Ordering::SeqCst)
     }
 
     pub(crate) fn held(&self) -> usize {
-        self.held.load(Ordering::SeqCst)
+        self.held.now.load(Ordering::SeqCst)
     }
 }
 
@@ -61,29 +67,47 @@ impl Respond for Script {
                 reply.extend_from_slice(packet);
                 reply.resize(reply.len() + 60_000, 0);
             }
-            Some(&(LATER | HELD | HELD_LARGE)) => return Now::Later,
+            Some(&(LATER | HELD | HELD_LARGE)) => return Now::Later(Pending::new(packet, origin)),
             _ => return Now::Nothing,
         }
         Now::Reply
     }
 
-    fn respond<'a>(&'a self, packet: &'a [u8], _origin: &'a Origin) -> BoxFuture<'a, Option<Vec<u8>>> {
-        Box::pin(async move {
-            if packet[12] != LATER {
-                let released = self.release.notified();
-                self.held.fetch_add(1, Ordering::SeqCst);
-                let _leaves = Leaves(&self.held);
-                released.await;
-                self.made.fetch_add(1, Ordering::SeqCst);
-            } else {
+    fn respond_later(&self, pending: Pending, outlet: Arc<dyn Outlet>, tag: u64) {
+        let held = Arc::clone(&self.held);
+        tokio::spawn(async move {
+            let packet = pending.packet().to_vec();
+            if packet[12] == LATER {
                 tokio::task::yield_now().await;
+            } else {
+                let released = held.release.notified();
+                held.now.fetch_add(1, Ordering::SeqCst);
+                let _leaves = Leaves(&held.now);
+                tokio::select! {
+                    () = released => {}
+                    () = gone(&outlet) => return,
+                }
             }
-            let mut reply = packet.to_vec();
-            if packet[12] == HELD_LARGE {
-                reply.resize(60_000, 0);
-            }
-            Some(reply)
-        })
+            let origin = pending.origin().clone();
+            let make = move |out: &mut Vec<u8>| {
+                out.extend_from_slice(&packet);
+                if packet[12] == HELD_LARGE {
+                    out.resize(out.len() + 60_000 - packet.len(), 0);
+                }
+                if packet[12] != LATER {
+                    held.made.fetch_add(1, Ordering::SeqCst);
+                }
+                true
+            };
+            outlet.deliver(tag, Reply::new(origin, make));
+        });
+    }
+}
+
+/// Resolves when nobody is there to take replies.
+async fn gone(outlet: &Arc<dyn Outlet>) {
+    while !outlet.is_gone() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -93,7 +93,7 @@ impl UdpLoop {
         match self.respond.respond_now(packet, &origin, reply) {
             Now::Reply => self.send(reply, client),
             Now::Nothing => {}
-            Now::Later => self.take_into_work(Bytes::copy_from_slice(packet), origin),
+            Now::Later(_) => self.take_into_work(Bytes::copy_from_slice(packet), origin),
         }
     }
 

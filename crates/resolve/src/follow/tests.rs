@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use strait_wire::{Ede, Rcode, RecordType};
 
-use crate::resolver::kit::{Bench, refused, table, told};
+use crate::SourceError;
+use crate::resolver::kit::{Bench, Said, refused, table, told};
 use crate::testing::{Scripted, a_record, address, alias, answer, cname_record, soa_record};
-use crate::{Now, SourceError};
 
 /// `web.example.org` and all others there are aliases to `target`.
 fn aliases_to(target: &'static str) -> Arc<Scripted> {
@@ -32,7 +32,7 @@ async fn an_alias_leads_into_a_peers_zone_and_to_an_upstream_name() {
         assert!(bench.at(Duration::from_secs(59), "web.example.org", "A").is_some());
         assert!(bench.at(Duration::from_secs(60), "web.example.org", "A").is_none());
         // And the target has its own place.
-        assert_eq!(bench.now(target, "A").0, Now::Reply);
+        assert_eq!(bench.now(target, "A").0, Said::Reply);
     }
 }
 
@@ -200,7 +200,7 @@ async fn an_answer_that_says_all_is_not_followed() {
     assert_eq!(far.calls(), 1);
     // A question for the alias itself has it.
     let near = Bench::new([("example.org", "static", aliases_to("www.example.net"))]);
-    assert_eq!(near.now("web.example.org", "CNAME").0, Now::Reply);
+    assert_eq!(near.now("web.example.org", "CNAME").0, Said::Reply);
 }
 
 #[tokio::test]
@@ -209,5 +209,5 @@ async fn a_gateway_leaves_aliases_to_the_asking_side() {
     let routes = table([("example.org", "static", aliases_to("www.example.net")), (".", "upstream", Arc::clone(&far))]);
     let bench = Bench::with(routes, |settings| settings.follow_aliases = false);
     let (now, reply) = bench.now("web.example.org", "A");
-    assert_eq!((now, reply.unwrap().answers.len(), far.calls()), (Now::Reply, 1, 0));
+    assert_eq!((now, reply.unwrap().answers.len(), far.calls()), (Said::Reply, 1, 0));
 }

@@ -5,7 +5,6 @@ use std::time::Instant;
 use strait_wire::{ClusterPath, QueryView, Refusal};
 
 use super::Road;
-use crate::cache::CacheKey;
 use crate::{Ask, Now, Origin};
 
 /// A well-formed question with who asks it.
@@ -13,7 +12,6 @@ pub(crate) struct Asked<'a> {
     pub(crate) query: QueryView<'a>,
     pub(crate) origin: &'a Origin,
     pub(crate) arrived: Instant,
-    pub(crate) key: CacheKey,
     /// The clusters passed so far.
     pub(crate) path: ClusterPath,
 }
@@ -29,7 +27,7 @@ impl Road {
         let arrived = Instant::now();
         let read = QueryView::parse(packet).and_then(|query| Ok((query.cluster_path()?, query)));
         match read {
-            Ok((path, query)) => Ok(Asked { key: CacheKey::of_query(&query), query, origin, arrived, path }),
+            Ok((path, query)) => Ok(Asked { query, origin, arrived, path }),
             Err(refusal) => Err(self.refuse(refusal, packet, origin, reply)),
         }
     }
@@ -44,15 +42,14 @@ impl Road {
     }
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    /// A question that has been on its way: what its reply needs.
+    pub(super) fn again(query: QueryView<'a>, origin: &'a Origin, arrived: Instant) -> Self {
+        Self { query, origin, arrived, path: ClusterPath::default() }
+    }
+
     /// The question as a source gets it.
     pub(super) fn ask(&self) -> Ask {
         Ask::new(&self.query, self.path.clone())
-    }
-
-    /// What must be equal for two questions to share an exchange: the question itself, the clusters
-    /// passed, and the route table it travels by.
-    pub(super) fn flight_key(&self, generation: u64) -> Vec<u8> {
-        [&generation.to_be_bytes(), self.key.as_bytes(), &self.path.encode()].concat()
     }
 }

@@ -8,12 +8,21 @@ use std::time::Duration;
 use prometheus::{Registry, TextEncoder};
 use strait_wire::{Message, Rcode, option};
 
+use crate::resolver::Travelled;
 use crate::resolver::reply::Step;
 use crate::testing::{Scripted, name, origin_from, query};
 use crate::{
     AccessList, CacheSettings, Now, Origin, QueryLog, ResolveMetrics, Resolver, ResolverSettings, Respond, Route,
     RouteTable, Source, Transit, Transport,
 };
+
+/// What was said at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    Reply,
+    Nothing,
+    Later,
+}
 
 pub(crate) struct Bench {
     pub(crate) resolver: Arc<Resolver>,
@@ -64,15 +73,19 @@ impl Bench {
     }
 
     /// The road as far as it goes without waiting.
-    pub(crate) fn now(&self, name: &str, rtype: &str) -> (Now, Option<Message>) {
+    pub(crate) fn now(&self, name: &str, rtype: &str) -> (Said, Option<Message>) {
         self.send_now(&query(name, rtype), &local())
     }
 
-    pub(crate) fn send_now(&self, packet: &[u8], origin: &Origin) -> (Now, Option<Message>) {
+    pub(crate) fn send_now(&self, packet: &[u8], origin: &Origin) -> (Said, Option<Message>) {
         let mut reply = Vec::new();
-        let now = self.resolver.respond_now(packet, origin, &mut reply);
-        assert_eq!(now == Now::Reply, !reply.is_empty());
-        (now, (!reply.is_empty()).then(|| Message::parse(&reply).unwrap()))
+        let said = match self.resolver.respond_now(packet, origin, &mut reply) {
+            Now::Reply => Said::Reply,
+            Now::Nothing => Said::Nothing,
+            Now::Later(_) => Said::Later,
+        };
+        assert_eq!(said == Said::Reply, !reply.is_empty());
+        (said, (!reply.is_empty()).then(|| Message::parse(&reply).unwrap()))
     }
 
     /// The cached answer as it is told some time from now.
@@ -82,7 +95,7 @@ impl Bench {
         let mut asked = road.receive(&packet, &origin, &mut reply).ok()?;
         asked.arrived += later;
         match road.travel(&asked, &road.active.load()) {
-            step @ Step::Cached(_) => road.reply(&asked, step, &mut reply),
+            Travelled::Done(step @ Step::Cached(_)) => road.reply(&asked, &step, &mut reply),
             _ => return None,
         };
         Some(Message::parse(&reply).unwrap())

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use strait_wire::{Answer, Ede, Rcode, ReplyLimits};
+use strait_wire::{Answer, Ede, Query, Rcode, ReplyLimits};
 
 use super::{Asked, Road};
-use crate::active::{ActiveRoute, ZoneState};
+use crate::active::ZoneState;
 use crate::cache::Entry;
 use crate::flight::Overloaded;
-use crate::{Now, QueryLogEntry, Transport};
+use crate::{Now, Origin, QueryLogEntry, Transport};
 
 /// Where the stages have brought a question.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Silence.
     Drop,
     /// No answer, and why.
@@ -21,14 +21,34 @@ pub(super) enum Step {
     Cached(Arc<Entry>),
     /// An answer that the zone's source had at once.
     Local(Arc<ZoneState>, Answer),
-    /// The route's source must be asked.
-    Ask(Arc<ActiveRoute>),
     /// An answer just got.
     Exchanged(Arc<Entry>),
 }
 
+/// A reply that took time.
+pub(crate) enum Due {
+    /// Made by somebody else.
+    Made(Box<dyn FnOnce(&mut Vec<u8>) -> bool + Send>),
+    /// To be made, from where the question has come to.
+    Step(Box<(Arc<Road>, Query, Instant, Step)>),
+}
+
+impl Due {
+    /// Appends the reply; false when there is none to give.
+    pub(crate) fn write(self, origin: &Origin, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Made(make) => make(out),
+            Self::Step(due) => {
+                let (road, query, arrived, step) = *due;
+                let asked = Asked::again(query.view(), origin, arrived);
+                matches!(road.reply(&asked, &step, out), Now::Reply)
+            }
+        }
+    }
+}
+
 /// Why there is no answer.
-pub(super) enum Refusing {
+pub(crate) enum Refusing {
     NotAllowed(Ede),
     NoRoute,
     Loop(Arc<ZoneState>, Ede),
@@ -95,10 +115,9 @@ impl Refusing {
 
 impl Road {
     /// Appends the reply and counts the question.
-    pub(super) fn reply(&self, asked: &Asked<'_>, step: Step, reply: &mut Vec<u8>) -> Now {
+    pub(super) fn reply(&self, asked: &Asked<'_>, step: &Step, reply: &mut Vec<u8>) -> Now {
         let (query, limits) = (&asked.query, limits(asked));
-        let (zone, rcode, cached) = match &step {
-            Step::Ask(_) => return Now::Later,
+        let (zone, rcode, cached) = match step {
             Step::Drop => {
                 self.settings.metrics.refuse("not_allowed");
                 return Now::Nothing;

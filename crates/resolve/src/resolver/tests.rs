@@ -10,20 +10,20 @@ use std::time::Duration;
 
 use strait_wire::{Ede, Rcode, RecordType};
 
-use super::kit::{Bench, told};
+use super::kit::{Bench, Said, told};
+use crate::SourceError;
 use crate::testing::{Scripted, address, ask, soa_record};
-use crate::{Now, SourceError};
 
 #[tokio::test]
 async fn a_miss_asks_the_source_and_a_hit_does_not() {
     let source = Scripted::new(|ask| address(ask, 60, 7));
     let bench = Bench::new([("example.com", "upstream", Arc::clone(&source))]);
-    assert_eq!(bench.now("web.example.com", "A").0, Now::Later);
+    assert_eq!(bench.now("web.example.com", "A").0, Said::Later);
     let fresh = bench.ask("web.example.com", "A").await;
     assert_eq!((fresh.rcode, fresh.answers[0].rdata.as_bytes()), (Rcode::NOERROR, [192, 0, 2, 7].as_slice()));
     // A hit needs no waiting, and keeps the case it was asked in (draft-vixie-dnsext-dns0x20).
     let (now, hit) = bench.now("WEB.example.com", "A");
-    assert_eq!(now, Now::Reply);
+    assert_eq!(now, Said::Reply);
     assert_eq!(hit.unwrap().questions[0].name.as_wire(), b"\x03WEB\x07example\x03com\x00");
     assert_eq!(source.calls(), 1);
     bench.counts(&[
@@ -48,7 +48,7 @@ async fn a_local_source_answers_at_once_and_is_not_cached() {
     let source = Scripted::local(|ask| address(ask, 60, 7));
     let bench = Bench::new([("example.com", "static", Arc::clone(&source))]);
     for calls in 1..=2 {
-        assert_eq!(bench.now("web.example.com", "A").0, Now::Reply);
+        assert_eq!(bench.now("web.example.com", "A").0, Said::Reply);
         assert_eq!(source.calls(), calls);
     }
     bench.counts(&[("strait_cache_entries", 0)]);
@@ -122,7 +122,7 @@ async fn rfc8482_any_gets_one_record_and_is_never_asked_further() {
     let bench = Bench::new([(".", "upstream", Arc::clone(&far)), ("example.com", "static", near)]);
     let (now, reply) = bench.now("example.net", "ANY");
     let reply = reply.unwrap();
-    assert_eq!((now, reply.rcode, reply.answers.len()), (Now::Reply, Rcode::NOERROR, 1));
+    assert_eq!((now, reply.rcode, reply.answers.len()), (Said::Reply, Rcode::NOERROR, 1));
     assert_eq!(reply.answers[0].rtype, RecordType::HINFO);
     assert_eq!(reply.answers[0].rdata.as_bytes(), b"\x07RFC8482\x00");
     assert_eq!(far.calls(), 0);

@@ -154,7 +154,7 @@ impl Exchange {
             match self.questions.answer_now(&message.wire, &mut reply) {
                 Now::Reply => self.push(message.id, reply),
                 Now::Nothing => {}
-                Now::Later => self.waiting = Some(message),
+                Now::Later(_) => self.waiting = Some(message),
             }
         }
         if self.pending.len() == 0 {

@@ -20,7 +20,7 @@ impl DnsService for GrpcServer {
         let reply = match self.respond.respond_now(&question, &origin, &mut reply) {
             Now::Reply => Some(reply),
             Now::Nothing => None,
-            Now::Later => {
+            Now::Later(_) => {
                 // The room is never closed, so an error cannot happen.
                 let _place = Arc::clone(&peer.room).acquire_owned().await.ok();
                 self.respond.respond(&question, &origin).await

@@ -39,7 +39,7 @@ impl Outbox {
         self.buffer.extend_from_slice(&[0, 0]);
         let now = answer(&mut self.buffer);
         let length = u16::try_from(self.buffer.len() - start - 2);
-        match (now, length) {
+        match (&now, length) {
             (Now::Reply, Ok(length)) => self.buffer[start..start + 2].copy_from_slice(&length.to_be_bytes()),
             // Nothing that a length cannot tell is ever made; if it were, silence is better than a broken stream.
             _ => self.buffer.truncate(start),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use strait_wire::{Answer, Ede, Message, Rcode};
 
-use crate::resolver::kit::{Bench, local, query_with_path, refused, table, told};
+use crate::resolver::kit::{Bench, Said, local, query_with_path, refused, table, told};
 use crate::testing::{Scripted, address, alias, origin_from, query};
-use crate::{Now, Transit, Transport};
+use crate::{Transit, Transport};
 
 /// Any source that is asked shows that the refusal is gone.
 fn must_not_be_asked() -> Arc<Scripted> {
@@ -46,7 +46,7 @@ async fn malformed_messages_are_refused_on_every_transport_alike() {
     for (what, packet, rcode) in cases {
         for transport in Transport::ALL {
             let (now, reply) = bench.send_now(&packet, &origin_from("127.0.0.1", transport));
-            assert_eq!(now == Now::Reply, rcode.is_some(), "{what}");
+            assert_eq!(now == Said::Reply, rcode.is_some(), "{what}");
             assert_eq!(reply.map(|r| r.rcode), rcode, "{what}");
         }
     }
@@ -60,11 +60,11 @@ async fn malformed_messages_are_refused_on_every_transport_alike() {
 async fn admission_comes_before_the_cache() {
     let bench = Bench::new([(".", "upstream", must_not_be_asked())]);
     bench.ask("example.com", "A").await;
-    assert_eq!(bench.now("example.com", "A").0, Now::Reply);
+    assert_eq!(bench.now("example.com", "A").0, Said::Reply);
     // A stranger gets nothing over UDP, cached or not, well-formed or not.
     let stranger = origin_from("203.0.113.5", Transport::Udp);
     for packet in [query("example.com", "A"), query("other.example.com", "A"), vec![0; 12]] {
-        assert_eq!(bench.send_now(&packet, &stranger).0, Now::Nothing);
+        assert_eq!(bench.send_now(&packet, &stranger).0, Said::Nothing);
     }
     assert!(bench.resolver.road.settings.admit.tells_refusals(&local()));
     // On a stream, a refusal that says why.
@@ -123,7 +123,7 @@ async fn a_question_from_another_cluster_is_not_sent_on_to_a_peer() {
     assert_eq!(peer.calls(), 0);
     // Nobody else suffers, and the cache does not let it through either.
     assert_eq!(bench.ask("web.cluster-b.example.com", "A").await.rcode, Rcode::NOERROR);
-    assert_eq!(bench.now("web.cluster-b.example.com", "A").0, Now::Reply);
+    assert_eq!(bench.now("web.cluster-b.example.com", "A").0, Said::Reply);
     assert_eq!(refused(&bench.send(&passed).await.unwrap()), (Rcode::REFUSED, Ede::PROHIBITED));
     bench.counts(&[(r#"strait_refused_total{reason="loop"}"#, 2)]);
 }

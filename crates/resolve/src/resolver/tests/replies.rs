@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use strait_wire::{Answer, EdnsOption, Flags, Message, Rcode, option};
 
-use crate::resolver::kit::{Bench, local, table};
+use crate::resolver::kit::{Bench, Said, local, table};
 use crate::testing::{Scripted, a_record, address, answer, gateway_identity, name, origin_from};
-use crate::{Now, Origin, QueryLog, QueryLogFilter, Transport};
+use crate::{Origin, QueryLog, QueryLogFilter, Transport};
 
 /// Forty addresses: more than 512 octets, less than 1232.
 fn many() -> Arc<Scripted> {
@@ -60,7 +60,7 @@ fn rfc8467_4_1_replies_are_padded_inside_tls_only() {
         let mut reply = Vec::new();
         let now =
             crate::Respond::respond_now(&*bench.resolver, &packet, &origin_from("127.0.0.1", transport), &mut reply);
-        assert_eq!(now, Now::Reply);
+        assert!(matches!(now, crate::Now::Reply));
         let inside_tls = matches!(transport, Transport::Dot | Transport::Grpc);
         assert_eq!(reply.len() % 468 == 0, inside_tls, "{transport}");
     }
@@ -105,7 +105,7 @@ async fn the_query_log_tells_each_question_with_its_way() {
     let over_dot = Origin { identity, ..origin_from("10.0.0.1", Transport::Dot) };
     bench.ask("web.cluster-b.example.com", "A").await;
     let packet = crate::testing::query("web.cluster-b.example.com", "A");
-    assert_eq!(bench.send_now(&packet, &over_dot).0, Now::Reply);
+    assert_eq!(bench.send_now(&packet, &over_dot).0, Said::Reply);
     bench.ask("elsewhere.example", "A").await;
     // The last holders of the log end it, which waits for its lines.
     drop((bench, log));

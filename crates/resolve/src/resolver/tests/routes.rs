@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::Now;
-use crate::resolver::kit::{Bench, table};
+use crate::resolver::kit::{Bench, Said, table};
 use crate::testing::{Scripted, address, alias, name, until};
 
 #[tokio::test]
@@ -23,7 +22,7 @@ async fn answers_of_a_source_that_is_gone_are_told_no_more() {
     assert_eq!(last_octet(&bench, "web.example.com").await, 2);
     assert_eq!((old.calls(), new.calls()), (1, 1));
     // The other zone kept its source, and so its answers.
-    assert_eq!(bench.now("web.example.net", "A").0, Now::Reply);
+    assert_eq!(bench.now("web.example.net", "A").0, Said::Reply);
     assert_eq!(other.calls(), 1);
 }
 
@@ -48,7 +47,7 @@ async fn an_answer_through_an_alias_goes_with_the_zone_it_led_to() {
     let bench =
         Bench::new([("example.org", "static", Arc::clone(&near)), ("cluster-b.example.com", "peer", source(1))]);
     bench.ask("www.example.org", "A").await;
-    assert_eq!(bench.now("www.example.org", "A").0, Now::Reply);
+    assert_eq!(bench.now("www.example.org", "A").0, Said::Reply);
     bench
         .resolver
         .replace_routes(table([("example.org", "static", near), ("cluster-b.example.com", "peer", source(2))]));
@@ -72,7 +71,7 @@ async fn an_answer_still_in_flight_from_an_old_source_is_not_kept() {
     bench.resolver.flush_all();
     gate.add_permits(1);
     assert_eq!(waiting.await.unwrap(), 1);
-    assert_eq!(bench.now("web.example.com", "A").0, Now::Later);
+    assert_eq!(bench.now("web.example.com", "A").0, Said::Later);
     bench.counts(&[("strait_cache_entries", 0)]);
 }
 
@@ -89,7 +88,7 @@ async fn an_answer_still_in_flight_when_all_is_forgotten_is_not_kept() {
     bench.resolver.flush_all();
     gate.add_permits(1);
     assert_eq!(waiting.await.unwrap(), 1);
-    assert_eq!(bench.now("web.example.com", "A").0, Now::Later);
+    assert_eq!(bench.now("web.example.com", "A").0, Said::Later);
 }
 
 #[tokio::test]

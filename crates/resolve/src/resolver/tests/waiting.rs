@@ -10,9 +10,9 @@ use strait_wire::{Ede, Message, Rcode};
 use tokio::sync::Semaphore;
 
 use crate::flight::{MAX_EXCHANGES, MAX_WAITING_PER_ZONE};
-use crate::resolver::kit::{Bench, local, query_with_path, refused, told};
+use crate::resolver::kit::{Bench, Said, local, query_with_path, refused, told};
 use crate::testing::{Scripted, address, origin_from, query, until};
-use crate::{Now, Respond, Transport};
+use crate::{Respond, Transport};
 
 #[tokio::test]
 async fn a_thousand_clients_at_once_cost_one_exchange() {
@@ -103,6 +103,20 @@ async fn a_client_that_leaves_takes_nothing_from_the_others() {
     assert_eq!(follower.await.unwrap().rcode, Rcode::NOERROR);
 }
 
+#[tokio::test]
+async fn who_is_gone_waits_no_longer() {
+    let bench = Bench::new([("dead.example", "peer", Scripted::silent())]);
+    let resolver = Arc::clone(&bench.resolver);
+    let client = tokio::spawn(async move { resolver.respond(&query("a.dead.example", "A"), &local()).await });
+    let dead = Arc::clone(bench.resolver.road.active.load().find(b"\x04dead\x07example\x00").unwrap());
+    let waiting = || dead.zone.waiting.load(Ordering::Relaxed);
+    until(|| waiting() == 1).await;
+    client.abort();
+    until(|| waiting() == 0).await;
+    // The exchange goes on, for the cache and for who asks next.
+    assert_eq!(bench.in_flight(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn at_the_deadline_a_client_gets_servfail_and_the_exchange_goes_on() {
     let gate = Arc::new(Semaphore::new(0));
@@ -114,7 +128,7 @@ async fn at_the_deadline_a_client_gets_servfail_and_the_exchange_goes_on() {
     // The late answer still serves the next client.
     gate.add_permits(1);
     until(|| bench.in_flight() == 0).await;
-    assert_eq!(bench.now("example.com", "A").0, Now::Reply);
+    assert_eq!(bench.now("example.com", "A").0, Said::Reply);
     assert_eq!(source.calls(), 1);
 }
 
@@ -138,7 +152,7 @@ async fn a_source_that_panics_costs_one_question() {
     assert_eq!(bench.ask("good.example.com", "A").await.rcode, Rcode::NOERROR);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn over_their_bounds_questions_fail_at_once() {
     let bench = Bench::new([
         ("dead.example", "peer", Scripted::silent()),
@@ -165,10 +179,13 @@ async fn over_their_bounds_questions_fail_at_once() {
     until(|| bench.in_flight() == MAX_EXCHANGES).await;
     assert_eq!(refused(&bench.ask("more.dead.example", "A").await), (Rcode::SERVFAIL, Ede::OTHER));
     // What is cached answers all the same.
-    assert_eq!(bench.now("a.live.example", "A").0, Now::Reply);
+    assert_eq!(bench.now("a.live.example", "A").0, Said::Reply);
     bench.counts(&[(r#"strait_refused_total{reason="overloaded"}"#, 2)]);
-    flood.iter().for_each(tokio::task::JoinHandle::abort);
-    until(|| dead.zone.waiting.load(Ordering::Relaxed) == 0).await;
+    for client in flood {
+        let reply = Message::parse(&client.await.unwrap().unwrap()).unwrap();
+        assert_eq!(refused(&reply), (Rcode::SERVFAIL, Ede::NO_REACHABLE_AUTHORITY));
+    }
+    assert_eq!(dead.zone.waiting.load(Ordering::Relaxed), 0);
 }
 
 /// One pod asks for names that hang, as many as it can; the others still get their questions through.
@@ -203,6 +220,6 @@ async fn local_and_cached_names_answer_with_every_source_dead() {
         async move { resolver.respond(&query("example.net", "A"), &local()).await }
     });
     until(|| bench.in_flight() == 1).await;
-    assert_eq!(bench.now("web.example.com", "A").0, Now::Reply);
+    assert_eq!(bench.now("web.example.com", "A").0, Said::Reply);
     stuck.abort();
 }

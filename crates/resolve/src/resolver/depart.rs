@@ -1,0 +1,140 @@
+//! Into flight: a question that its source must be asked, and the client that waits for its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use strait_wire::{ClusterPath, Query};
+
+use super::reply::{Due, Refusing, Step};
+use super::{Asked, Road};
+use crate::active::{ActiveRoute, ActiveTable, ZoneState};
+use crate::cache::{CacheKey, Entry};
+use crate::client_share::{Client, Place};
+use crate::flight::{Departure, Joined, Waiting};
+use crate::{Ask, Origin, Outlet, Pending, Reply, follow};
+
+/// How often clients in flight are looked at for whether they have waited too long, or are gone. Whoever waits for seconds waits no
+/// longer for it to matter, and nothing in flight needs a timer of its own.
+const WATCH_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A question that has come as far as its route.
+pub(crate) struct Routed {
+    pub(crate) query: Query,
+    path: ClusterPath,
+    arrived: Instant,
+    active: Arc<ActiveTable>,
+    route: Arc<ActiveRoute>,
+}
+
+impl Pending {
+    pub(super) fn routed(asked: &Asked<'_>, active: Arc<ActiveTable>, route: Arc<ActiveRoute>) -> Self {
+        let (query, path, arrived) = (Query::new(&asked.query), asked.path.clone(), asked.arrived);
+        let routed = Routed { query, path, arrived, active, route };
+        Self { origin: asked.origin.clone(), state: crate::respond::PendingState::Routed(Box::new(routed)) }
+    }
+}
+
+/// A client that waits for an exchange.
+pub(crate) struct Waiter {
+    client: Caller,
+    zone: Arc<ZoneState>,
+    since: tokio::time::Instant,
+    _places: (Waiting, Place),
+}
+
+/// Whom to reply to, and where.
+struct Caller {
+    road: Arc<Road>,
+    query: Query,
+    arrived: Instant,
+    origin: Origin,
+    outlet: Arc<dyn Outlet>,
+    tag: u64,
+}
+
+impl Caller {
+    fn tell(self, step: Step) {
+        let Self { road, query, arrived, origin, outlet, tag } = self;
+        outlet.deliver(tag, Reply { origin, due: Due::Step(Box::new((road, query, arrived, step))) });
+    }
+}
+
+/// An exchange on its way; dropped before it lands, it tells those who wait that it broke off.
+struct Exchange {
+    departure: Departure<Waiter>,
+    zone: Arc<ZoneState>,
+}
+
+impl Exchange {
+    fn land(mut self, entry: &Arc<Entry>) {
+        for waiter in self.departure.land() {
+            waiter.client.tell(Step::Exchanged(Arc::clone(entry)));
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        for waiter in self.departure.land() {
+            waiter.client.tell(Step::Refuse(Refusing::BrokenOff(Arc::clone(&self.zone))));
+        }
+    }
+}
+
+impl Road {
+    /// Puts the question into flight: into that of an equal question, or into one of its own.
+    pub(super) fn depart(self: &Arc<Self>, routed: Routed, origin: Origin, outlet: Arc<dyn Outlet>, tag: u64) {
+        let Routed { query, path, arrived, active, route } = routed;
+        let zone = Arc::clone(&route.zone);
+        if route.route.cached {
+            zone.metrics.miss();
+        }
+        let share = Client::of(origin.client.ip());
+        let ask = Ask::new(&query.view(), path);
+        let client = Caller { road: Arc::clone(self), query, arrived, origin, outlet, tag };
+        let places = match zone.wait(share) {
+            Ok(places) => places,
+            Err(bound) => return client.tell(Step::Refuse(Refusing::Overloaded(zone, bound))),
+        };
+        let key = flight_key(active.generation(), &ask);
+        let since = tokio::time::Instant::now();
+        let waiter = Waiter { client, zone: Arc::clone(&zone), since, _places: places };
+        match self.flights.join(&key, route.starter(share), waiter) {
+            Joined::First(departure) => {
+                let (road, exchange) = (Arc::clone(self), Exchange { departure, zone });
+                tokio::spawn(async move {
+                    let entry = follow::resolve(&road, &ask, &active, &route).await;
+                    exchange.land(&entry);
+                });
+                self.watch();
+            }
+            Joined::Shared => self.settings.metrics.shared.inc(),
+            Joined::Refused(bound, waiter) => waiter.client.tell(Step::Refuse(Refusing::Overloaded(zone, bound))),
+        }
+    }
+
+    /// Has somebody look after those who wait too long, as long as anything is in flight.
+    fn watch(self: &Arc<Self>) {
+        if !self.flights.needs_watching() {
+            return;
+        }
+        let (flights, deadline) = (Arc::clone(&self.flights), self.settings.deadline);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(WATCH_INTERVAL).await;
+                let now = tokio::time::Instant::now();
+                let is_overdue = |waiter: &mut Waiter| now - waiter.since >= deadline || waiter.client.outlet.is_gone();
+                let Some(overdue) = flights.take_overdue(is_overdue) else { return };
+                for waiter in overdue.into_iter().filter(|waiter| !waiter.client.outlet.is_gone()) {
+                    waiter.client.tell(Step::Refuse(Refusing::Deadline(waiter.zone, deadline)));
+                }
+            }
+        });
+    }
+}
+
+/// What must be equal for two questions to share an exchange: the question itself, the clusters passed, and the route
+/// table it travels by.
+fn flight_key(generation: u64, ask: &Ask) -> Vec<u8> {
+    [&generation.to_be_bytes(), CacheKey::of_ask(ask).as_bytes(), &ask.path.encode()].concat()
+}
