@@ -2,14 +2,27 @@
 //!
 //! The transports ([`crate::stream`], [`crate::grpc`]) take what is queued, write it in one go, and hand
 //! answers back in any order. When the connection is lost everyone who waits is told at once.
+//!
+//! ```text
+//! ask ─► Queue ─► transport writes all that is queued
+//!  ▲                              │
+//!  └─ Table (slot per id) ◄─ deliver(all that has come)
+//! ```
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod table;
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use prometheus::IntCounter;
-use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+
+use self::table::{Found, Place, Table};
 
 /// Questions that may wait on one connection. With as many ids held back as given up, half of the 16-bit ids stay free.
 pub(crate) const MAX_IN_FLIGHT: usize = 16_384;
@@ -17,6 +30,8 @@ pub(crate) const MAX_IN_FLIGHT: usize = 16_384;
 const MAX_GIVEN_UP: usize = 16_384;
 /// Octets that may wait to be written.
 const MAX_QUEUED: usize = 4 << 20;
+/// Without anything to wait for, timers look again after this long.
+const QUIET: Duration = Duration::from_secs(3600);
 
 /// Why a connection gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,123 +49,158 @@ pub(crate) enum LinkError {
 
 /// Questions to be written, in the form of one transport.
 pub(crate) trait Queue: Default + Send + 'static {
-    /// A candidate for the next question's id.
-    fn draw_id(&mut self) -> u64;
     /// Appends a question under that id.
-    fn push(&mut self, id: u64, question: &[u8]);
+    fn push(&mut self, id: u16, question: &[u8]);
     /// Octets that wait.
     fn octets(&self) -> usize;
 }
 
-type Outcome = Result<Bytes, LinkError>;
-type Waiter = oneshot::Sender<Outcome>;
-
 struct Inner<Q> {
     queue: Q,
-    /// By id, with the serial number that tells a reused id from its former self.
-    waiting: HashMap<u64, (u64, Waiter)>,
-    given_up: GivenUp,
-    serial: u64,
+    /// Questions in the queue.
+    queued: usize,
+    /// The writer has let the others queue as well since it saw the first.
+    gathered: bool,
+    table: Table,
+    /// Who writes, while it waits for something to write.
+    writer: Option<Waker>,
+    /// Who looks for late answers, while nobody waits.
+    watcher: Option<Waker>,
     answered: u64,
-    lost: Option<LinkError>,
+    closing: bool,
 }
 
 /// Questions in flight on one connection.
 pub(crate) struct Exchange<Q> {
     inner: Mutex<Inner<Q>>,
-    queued: Notify,
+    cause: OnceLock<LinkError>,
     lost: CancellationToken,
+    /// After this long without its answer a question's asker is told that it is late.
+    patience: Option<Duration>,
     unmatched: IntCounter,
 }
 
 impl<Q: Queue> Exchange<Q> {
     /// Nothing in flight; answers that nobody waits for count on `unmatched`.
-    pub(crate) fn new(unmatched: IntCounter) -> Arc<Self> {
+    pub(crate) fn new(patience: Option<Duration>, unmatched: IntCounter) -> Arc<Self> {
         let inner = Inner {
             queue: Q::default(),
-            waiting: HashMap::new(),
-            given_up: GivenUp::default(),
-            serial: 0,
+            queued: 0,
+            gathered: false,
+            table: Table::new(),
+            writer: None,
+            watcher: None,
             answered: 0,
-            lost: None,
+            closing: false,
         };
-        Arc::new(Self { inner: Mutex::new(inner), queued: Notify::new(), lost: CancellationToken::new(), unmatched })
+        let (cause, lost) = (OnceLock::new(), CancellationToken::new());
+        Arc::new(Self { inner: Mutex::new(inner), cause, lost, patience, unmatched })
     }
 
-    /// Sends a question and waits for its answer. The caller bounds the time; giving up is dropping the future.
-    pub(crate) async fn ask(&self, question: &[u8]) -> Outcome {
-        let (id, serial, answer) = self.submit(question)?;
-        let _guard = GiveUp { exchange: self, id, serial };
-        answer.await.unwrap_or_else(|_| Err(LinkError::Lost("the connection was given up".into())))
-    }
-
-    fn submit(&self, question: &[u8]) -> Result<(u64, u64, oneshot::Receiver<Outcome>), LinkError> {
-        let (sender, receiver) = oneshot::channel();
+    /// Sends a question. The caller bounds the time; giving up is dropping the result.
+    pub(crate) fn ask(&self, question: &[u8]) -> Result<Asked<'_, Q>, LinkError> {
+        let now = Instant::now();
         let mut inner = self.lock();
-        if let Some(cause) = &inner.lost {
+        // Looked at under the lock, which whoever fails the connection takes after that.
+        if let Some(cause) = self.cause.get() {
             return Err(cause.clone());
         }
-        if inner.waiting.len() >= MAX_IN_FLIGHT || inner.queue.octets() + question.len() > MAX_QUEUED {
+        if inner.queue.octets() + question.len() > MAX_QUEUED {
             return Err(LinkError::Full);
         }
-        let id = loop {
-            let id = inner.queue.draw_id();
-            if !inner.waiting.contains_key(&id) && !inner.given_up.ids.contains(&id) {
-                break id;
-            }
-        };
-        inner.serial += 1;
-        let serial = inner.serial;
-        inner.waiting.insert(id, (serial, sender));
+        let (id, place) = inner.table.enter(now).ok_or(LinkError::Full)?;
         inner.queue.push(id, question);
+        inner.queued += 1;
+        let wake = [inner.writer.take(), inner.watcher.take()];
         drop(inner);
-        self.queued.notify_one();
-        Ok((id, serial, receiver))
+        wake.into_iter().flatten().for_each(Waker::wake);
+        Ok(Asked { exchange: self, place, done: false })
     }
 
-    /// Waits until something is queued, lets everyone who is ready queue as well, and takes it all.
-    pub(crate) async fn take_queued(&self) -> Q {
-        self.queued.notified().await;
-        tokio::task::yield_now().await;
-        std::mem::take(&mut self.lock().queue)
+    /// Waits until something is queued and puts it all into `batch`, which is empty. None: the connection is closed.
+    ///
+    /// While others are in flight more is likely to be asked in this very moment: everyone who is ready to run may
+    /// queue first. A question that is alone goes out at once.
+    pub(crate) fn poll_queued(&self, cx: &mut Context<'_>, batch: &mut Q) -> Poll<Option<()>> {
+        let mut inner = self.lock();
+        if inner.closing {
+            return Poll::Ready(None);
+        }
+        if inner.queued == 0 {
+            inner.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        if inner.table.waiting() > inner.queued && !std::mem::replace(&mut inner.gathered, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        (inner.gathered, inner.queued) = (false, 0);
+        std::mem::swap(&mut inner.queue, batch);
+        Poll::Ready(Some(()))
+    }
+
+    /// Waits until the connection is closed, for a writer that has no room for more.
+    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.lock();
+        if inner.closing {
+            return Poll::Ready(());
+        }
+        inner.writer = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Hands answers to who waits for them.
     pub(crate) fn deliver(&self, answers: impl IntoIterator<Item = (u64, Bytes)>) {
+        let now = Instant::now();
+        let mut wake = Vec::new();
         let mut inner = self.lock();
         for (id, answer) in answers {
             inner.answered += 1;
-            match inner.waiting.remove(&id) {
-                // An asker that is just giving up is no error.
-                Some((_, waiter)) => drop(waiter.send(Ok(answer))),
-                None => {
-                    inner.given_up.ids.remove(&id);
-                    self.unmatched.inc();
-                }
+            if !inner.table.deliver(id, answer, now, &mut wake) {
+                self.unmatched.inc();
             }
+        }
+        drop(inner);
+        wake.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets whoever drives the connection end it.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closing = true;
+        let writer = inner.writer.take();
+        drop(inner);
+        if let Some(writer) = writer {
+            writer.wake();
         }
     }
 
     /// Takes the connection for lost: everyone who waits is told `cause`, and so is everyone who asks later.
     pub(crate) fn fail(&self, cause: &str) {
         let error = LinkError::Lost(cause.into());
-        let mut inner = self.lock();
-        if inner.lost.is_some() {
+        if self.cause.set(error.clone()).is_err() {
             return;
         }
-        inner.lost = Some(error.clone());
+        let mut wake = Vec::new();
+        let mut inner = self.lock();
+        inner.closing = true;
         inner.queue = Q::default();
-        let waiting = std::mem::take(&mut inner.waiting);
+        inner.queued = 0;
+        inner.table.fail(&error, &mut wake);
+        wake.extend(inner.writer.take());
         drop(inner);
-        for (_, waiter) in waiting.into_values() {
-            let _ = waiter.send(Err(error.clone()));
-        }
+        wake.into_iter().for_each(Waker::wake);
         self.lost.cancel();
     }
 
     /// Why the connection was lost, when it was.
     pub(crate) fn cause(&self) -> Option<LinkError> {
-        self.lock().lost.clone()
+        self.cause.get().cloned()
+    }
+
+    /// Whether the connection is lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.cause.get().is_some()
     }
 
     /// Waits until the connection is lost.
@@ -165,7 +215,25 @@ impl<Q: Queue> Exchange<Q> {
 
     /// Whether nobody waits.
     pub(crate) fn is_idle(&self) -> bool {
-        self.lock().waiting.is_empty()
+        self.lock().table.waiting() == 0
+    }
+
+    /// Tells those whose answers are late, and says when to look again. While nobody waits, the next who asks wakes.
+    fn find_late(&self, cx: &Context<'_>) -> Option<Instant> {
+        let patience = self.patience?;
+        let then = Instant::now().checked_sub(patience);
+        let mut wake = Vec::new();
+        let mut inner = self.lock();
+        if let Some(then) = then {
+            inner.table.find_late(then, &mut wake);
+        }
+        let next = inner.table.oldest().map(|asked| asked + patience);
+        if next.is_none() {
+            inner.watcher = Some(cx.waker().clone());
+        }
+        drop(inner);
+        wake.into_iter().for_each(Waker::wake);
+        next
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<Q>> {
@@ -173,139 +241,77 @@ impl<Q: Queue> Exchange<Q> {
     }
 }
 
-/// Ids whose answers may still come, the oldest first.
-#[derive(Default)]
-struct GivenUp {
-    ids: HashSet<u64>,
-    order: VecDeque<u64>,
+/// A question on its way. Dropped, it is given up.
+#[must_use]
+pub(crate) struct Asked<'a, Q: Queue> {
+    exchange: &'a Exchange<Q>,
+    place: Place,
+    done: bool,
 }
 
-impl GivenUp {
-    fn push(&mut self, id: u64) {
-        if self.order.len() >= MAX_GIVEN_UP
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.ids.remove(&oldest);
+impl<Q: Queue> Asked<'_, Q> {
+    /// Waits for the answer, or until it is late. None: it is late, and may be waited for on.
+    pub(crate) async fn in_time(&mut self) -> Option<Result<(Bytes, Duration), LinkError>> {
+        poll_fn(|cx| self.poll_answer(cx, true)).await
+    }
+
+    /// Waits for the answer and the time it took.
+    pub(crate) async fn answer(mut self) -> Result<(Bytes, Duration), LinkError> {
+        let gone = || Err(LinkError::Lost("the connection was given up".into()));
+        poll_fn(|cx| self.poll_answer(cx, false)).await.unwrap_or_else(gone)
+    }
+
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        unless_late: bool,
+    ) -> Poll<Option<Result<(Bytes, Duration), LinkError>>> {
+        match self.exchange.lock().table.look(self.place, cx.waker()) {
+            Found::Waits { late: true } if unless_late => Poll::Ready(None),
+            Found::Waits { .. } => Poll::Pending,
+            Found::Done(outcome) => {
+                self.done = true;
+                Poll::Ready(Some(outcome))
+            }
         }
-        self.ids.insert(id);
-        self.order.push_back(id);
     }
 }
 
-/// Notices that an asker went away before its answer came.
-struct GiveUp<'a, Q: Queue> {
-    exchange: &'a Exchange<Q>,
-    id: u64,
-    serial: u64,
+impl<Q: Queue> Drop for Asked<'_, Q> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.exchange.lock().table.give_up(self.place);
+        }
+    }
 }
 
-impl<Q: Queue> Drop for GiveUp<'_, Q> {
-    fn drop(&mut self) {
-        let mut inner = self.exchange.lock();
-        if inner.waiting.get(&self.id).is_some_and(|(serial, _)| *serial == self.serial) {
-            inner.waiting.remove(&self.id);
-            inner.given_up.push(self.id);
+/// Looks for late answers, at the pace at which questions become late: one timer for all of a connection.
+pub(crate) struct LateWatch {
+    timer: Pin<Box<Sleep>>,
+    armed: bool,
+}
+
+impl LateWatch {
+    pub(crate) fn new() -> Self {
+        Self { timer: Box::pin(sleep_until(Instant::now() + QUIET)), armed: false }
+    }
+
+    /// Looks when it is time.
+    pub(crate) fn poll<Q: Queue>(&mut self, cx: &mut Context<'_>, exchange: &Exchange<Q>) {
+        loop {
+            if self.armed && self.timer.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            let next = exchange.find_late(cx);
+            self.armed = next.is_some();
+            match next {
+                Some(next) => self.timer.as_mut().reset(next),
+                None => return,
+            }
         }
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use super::*;
-
-    /// Draws 0, 0, 1, 1, ...: every id comes up twice.
-    #[derive(Default)]
-    struct Scripted {
-        drawn: u64,
-        ids: Vec<u64>,
-    }
-
-    impl Queue for Scripted {
-        fn draw_id(&mut self) -> u64 {
-            self.drawn += 1;
-            (self.drawn - 1) / 2
-        }
-
-        fn push(&mut self, id: u64, question: &[u8]) {
-            self.ids.extend(std::iter::repeat_n(id, question.len()));
-        }
-
-        fn octets(&self) -> usize {
-            self.ids.len()
-        }
-    }
-
-    fn exchange() -> (Arc<Exchange<Scripted>>, IntCounter) {
-        let unmatched = IntCounter::new("unmatched", "help").unwrap();
-        (Exchange::new(unmatched.clone()), unmatched)
-    }
-
-    #[tokio::test]
-    async fn an_id_is_not_used_twice_while_an_answer_may_come() {
-        let (exchange, unmatched) = exchange();
-        let (first, ..) = exchange.submit(b"x").unwrap();
-        // Drawn again while in flight: passed over.
-        let (second, serial, _answer) = exchange.submit(b"x").unwrap();
-        assert_eq!((first, second), (0, 1));
-        drop(GiveUp { exchange: &exchange, id: second, serial });
-        // Given up: still held back, until its answer has come.
-        let (third, ..) = exchange.submit(b"x").unwrap();
-        assert_eq!(third, 2);
-        exchange.deliver([(1, Bytes::from_static(b"late"))]);
-        assert_eq!(unmatched.get(), 1);
-        assert!(exchange.lock().given_up.ids.is_empty());
-    }
-
-    #[tokio::test]
-    async fn giving_up_late_does_not_hurt_the_next_holder_of_the_id() {
-        let (exchange, _) = exchange();
-        let (id, serial, _answer) = exchange.submit(b"x").unwrap();
-        exchange.deliver([(id, Bytes::new())]);
-        exchange.lock().queue.drawn = 0;
-        let (again, ..) = exchange.submit(b"x").unwrap();
-        assert_eq!(id, again);
-        drop(GiveUp { exchange: &exchange, id, serial });
-        assert!(exchange.lock().waiting.contains_key(&id));
-    }
-
-    #[tokio::test]
-    async fn losing_the_connection_tells_everyone_at_once() {
-        let (exchange, _) = exchange();
-        let waiting: Vec<_> = (0..3)
-            .map(|_| {
-                tokio::spawn({
-                    let e = Arc::clone(&exchange);
-                    async move { e.ask(b"x").await }
-                })
-            })
-            .collect();
-        let _ = exchange.take_queued().await;
-        exchange.fail("cut");
-        for task in waiting {
-            assert_eq!(task.await.unwrap(), Err(LinkError::Lost("cut".into())));
-        }
-        assert_eq!(exchange.ask(b"x").await, Err(LinkError::Lost("cut".into())));
-        exchange.lost().await;
-    }
-
-    #[tokio::test]
-    async fn what_is_in_flight_is_bounded() {
-        let (exchange, _) = exchange();
-        let held: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| exchange.submit(b"x").unwrap()).collect();
-        assert_eq!(exchange.submit(b"x").unwrap_err(), LinkError::Full);
-        exchange.deliver([(held[0].0, Bytes::new())]);
-        assert!(exchange.submit(b"x").is_ok());
-        // Octets that nobody writes are bounded as well.
-        let (exchange, _) = self::exchange();
-        assert!(exchange.submit(&vec![0; MAX_QUEUED]).is_ok());
-        assert_eq!(exchange.submit(b"x").unwrap_err(), LinkError::Full);
-    }
-
-    #[test]
-    fn ids_held_back_are_bounded() {
-        let mut given_up = GivenUp::default();
-        (0..MAX_GIVEN_UP as u64 + 10).for_each(|id| given_up.push(id));
-        assert_eq!((given_up.ids.len(), given_up.order.len()), (MAX_GIVEN_UP, MAX_GIVEN_UP));
-    }
-}
+mod tests;

@@ -3,10 +3,12 @@
 //!
 //! The connection is made by the caller and used once: when it is lost, so is the link.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,20 +19,20 @@ use strait_proto::coredns::dns_service_client::DnsServiceClient;
 use strait_proto::v1::dns_client::DnsClient;
 use strait_proto::v1::{Batch, Message};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 
 use crate::dial::{self, chain};
-use crate::exchange::{Exchange, LinkError, Queue};
+use crate::exchange::{Exchange, LateWatch, LinkError, Queue};
 use crate::link::Link;
+use crate::stream::CLOSED;
 
 /// Octets of questions in one batch; far below the message limit of any gRPC server.
 const MAX_BATCH: usize = 32 * 1024;
-/// Batches handed to HTTP/2 ahead of its flow control.
-const BATCHES_AHEAD: usize = 4;
 /// Unary calls at a time; HTTP/2 servers commonly allow between 100 and 1,000 streams, and queue the rest.
 const MAX_CALLS: usize = 1024;
 /// What a server may send before we have read it.
@@ -41,7 +43,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Speaks gRPC on a connection.
-pub(crate) async fn connect<T>(transport: T, unmatched: IntCounter) -> Result<Link, String>
+pub(crate) async fn connect<T>(transport: T, patience: Duration, unmatched: IntCounter) -> Result<Link, String>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -64,13 +66,13 @@ where
         .connect_with_connector(connector)
         .await
         .map_err(|error| trouble.seen().unwrap_or_else(|| chain(&error)))?;
-    let (send, receive) = mpsc::channel(BATCHES_AHEAD);
+    let exchange = Exchange::new(Some(patience), unmatched);
     // Some servers send their headers only once something has come; the first batch is empty.
-    let _ = send.try_send(Batch::default());
-    match DnsClient::new(channel.clone()).exchange(ReceiverStream::new(receive)).await {
-        Ok(response) => Ok(Link::Batches(BatchLink::start(response.into_inner(), send, trouble, unmatched))),
+    let questions = Questions { exchange: Arc::clone(&exchange), ready: VecDeque::from([Batch::default()]) };
+    match DnsClient::new(channel.clone()).exchange(questions).await {
+        Ok(response) => Ok(Link::Batches(BatchLink::start(response.into_inner(), exchange, trouble))),
         Err(status) if status.code() == Code::Unimplemented => {
-            Ok(Link::Unary(Box::new(UnaryLink::new(channel, trouble, lost))))
+            Ok(Link::Unary(Box::new(UnaryLink::new(channel, patience, trouble, lost))))
         }
         Err(status) => Err(trouble.explain(&status)),
     }
@@ -112,100 +114,116 @@ fn explain(status: &Status) -> String {
     }
 }
 
-/// Questions for the next batches.
+/// Questions for the next batches, one after the other.
 #[derive(Default)]
 pub(crate) struct Batches {
-    messages: Vec<Message>,
-    octets: usize,
+    octets: Vec<u8>,
+    /// Where each begins, and its id.
+    begins: Vec<(usize, u16)>,
 }
 
 impl Queue for Batches {
-    fn draw_id(&mut self) -> u64 {
-        // Of 64 bits: in practice never drawn twice.
-        rand::random()
-    }
-
-    fn push(&mut self, id: u64, question: &[u8]) {
-        self.octets += question.len();
-        self.messages.push(Message { id, wire: Bytes::copy_from_slice(question) });
+    fn push(&mut self, id: u16, question: &[u8]) {
+        self.begins.push((self.octets.len(), id));
+        self.octets.extend_from_slice(question);
     }
 
     fn octets(&self) -> usize {
-        self.octets
+        self.octets.len()
     }
 }
 
 impl Batches {
-    /// Splits what is queued into batches of bounded size.
-    fn into_batches(self) -> Vec<Batch> {
-        let mut batches: Vec<Batch> = Vec::new();
+    /// Splits what is queued into batches of bounded size. All messages are slices of one buffer.
+    fn into_batches(self) -> VecDeque<Batch> {
+        let Self { octets, begins } = self;
+        let octets = Bytes::from(octets);
+        let ends = begins.iter().skip(1).map(|(begin, _)| *begin).chain([octets.len()]);
+        let mut batches: VecDeque<Batch> = VecDeque::with_capacity(1);
         let mut room = 0;
-        for message in self.messages {
-            if message.wire.len() > room || batches.is_empty() {
-                batches.push(Batch::default());
+        for ((begin, id), end) in begins.iter().zip(ends) {
+            if end - begin > room || batches.is_empty() {
+                batches.push_back(Batch { messages: Vec::with_capacity(begins.len().min(MAX_BATCH / 64)) });
                 room = MAX_BATCH;
             }
-            room = room.saturating_sub(message.wire.len());
-            if let Some(batch) = batches.last_mut() {
-                batch.messages.push(message);
+            room = room.saturating_sub(end - begin);
+            if let Some(batch) = batches.back_mut() {
+                batch.messages.push(Message { id: u64::from(*id), wire: octets.slice(*begin..end) });
             }
         }
         batches
     }
 }
 
+/// What goes up the stream: whenever HTTP/2 has room for more, all that is queued at that moment.
+struct Questions {
+    exchange: Arc<Exchange<Batches>>,
+    ready: VecDeque<Batch>,
+}
+
+impl Stream for Questions {
+    type Item = Batch;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Batch>> {
+        if let Some(batch) = self.ready.pop_front() {
+            return Poll::Ready(Some(batch));
+        }
+        let mut queued = Batches::default();
+        if ready!(self.exchange.poll_queued(cx, &mut queued)).is_none() {
+            return Poll::Ready(None);
+        }
+        self.ready = queued.into_batches();
+        Poll::Ready(self.ready.pop_front())
+    }
+}
+
 /// One stream of batches each way.
 pub(crate) struct BatchLink {
     pub(crate) exchange: Arc<Exchange<Batches>>,
-    _close: DropGuard,
+    reader: AbortHandle,
 }
 
 impl BatchLink {
-    fn start(
-        answers: Streaming<Batch>,
-        questions: mpsc::Sender<Batch>,
-        trouble: Trouble,
-        unmatched: IntCounter,
-    ) -> Self {
-        let exchange = Exchange::new(unmatched);
-        let close = CancellationToken::new();
-        tokio::spawn(run(answers, questions, trouble, Arc::clone(&exchange), close.clone()));
-        Self { exchange, _close: close.drop_guard() }
+    fn start(answers: Streaming<Batch>, exchange: Arc<Exchange<Batches>>, trouble: Trouble) -> Self {
+        let reader = Reader { answers, late: LateWatch::new(), exchange: Arc::clone(&exchange), trouble };
+        Self { exchange, reader: tokio::spawn(reader.run()).abort_handle() }
     }
 }
 
-async fn run(
+impl Drop for BatchLink {
+    fn drop(&mut self) {
+        self.reader.abort();
+        self.exchange.fail(CLOSED);
+    }
+}
+
+/// Takes answers from the stream.
+struct Reader {
     answers: Streaming<Batch>,
-    questions: mpsc::Sender<Batch>,
-    trouble: Trouble,
+    late: LateWatch,
     exchange: Arc<Exchange<Batches>>,
-    close: CancellationToken,
-) {
-    let cause = tokio::select! {
-        cause = read(answers, &trouble, &exchange) => cause,
-        () = write(questions, &exchange) => "the other end ended the stream".to_owned(),
-        () = close.cancelled() => "we closed the connection".to_owned(),
-    };
-    exchange.fail(&cause);
+    trouble: Trouble,
 }
 
-async fn read(mut answers: Streaming<Batch>, trouble: &Trouble, exchange: &Exchange<Batches>) -> String {
-    loop {
-        match answers.message().await {
-            Ok(Some(batch)) => exchange.deliver(batch.messages.into_iter().map(|m| (m.id, m.wire))),
-            Ok(None) => return "the other end ended the stream".to_owned(),
-            Err(status) => return trouble.explain(&status),
-        }
+impl Reader {
+    async fn run(mut self) {
+        let cause = poll_fn(|cx| self.poll(cx)).await;
+        self.exchange.fail(&cause);
     }
-}
 
-async fn write(questions: mpsc::Sender<Batch>, exchange: &Exchange<Batches>) {
-    loop {
-        for batch in exchange.take_queued().await.into_batches() {
-            if questions.send(batch).await.is_err() {
-                return;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        loop {
+            match Pin::new(&mut self.answers).poll_next(cx) {
+                Poll::Ready(Some(Ok(batch))) => {
+                    self.exchange.deliver(batch.messages.into_iter().map(|m| (m.id, m.wire)))
+                }
+                Poll::Ready(Some(Err(status))) => return Poll::Ready(self.trouble.explain(&status)),
+                Poll::Ready(None) => return Poll::Ready("the other end ended the stream".to_owned()),
+                Poll::Pending => break,
             }
         }
+        self.late.poll(cx, &self.exchange);
+        Poll::Pending
     }
 }
 
@@ -213,13 +231,15 @@ async fn write(questions: mpsc::Sender<Batch>, exchange: &Exchange<Batches>) {
 pub(crate) struct UnaryLink {
     client: DnsServiceClient<Channel>,
     calls: Semaphore,
+    /// After this long an answer is late.
+    pub(crate) patience: Duration,
     trouble: Trouble,
     lost: CancellationToken,
 }
 
 impl UnaryLink {
-    fn new(channel: Channel, trouble: Trouble, lost: CancellationToken) -> Self {
-        Self { client: DnsServiceClient::new(channel), calls: Semaphore::new(MAX_CALLS), trouble, lost }
+    fn new(channel: Channel, patience: Duration, trouble: Trouble, lost: CancellationToken) -> Self {
+        Self { client: DnsServiceClient::new(channel), calls: Semaphore::new(MAX_CALLS), patience, trouble, lost }
     }
 
     pub(crate) async fn ask(&self, question: &[u8]) -> Result<Bytes, LinkError> {
@@ -296,8 +316,7 @@ mod tests {
     #[test]
     fn batches_are_bounded() {
         let mut queue = Batches::default();
-        for _ in 0..1000 {
-            let id = queue.draw_id();
+        for id in 0..1000 {
             queue.push(id, &[0; 128]);
         }
         assert_eq!(queue.octets(), 128_000);
@@ -305,5 +324,20 @@ mod tests {
         assert_eq!(batches.iter().map(|b| b.messages.len()).sum::<usize>(), 1000);
         assert_eq!(batches.len(), 4);
         assert!(batches.iter().all(|b| b.messages.len() <= MAX_BATCH / 128));
+    }
+
+    #[test]
+    fn a_batch_holds_each_question_with_its_id() {
+        let mut queue = Batches::default();
+        // Of every length, one longer than a batch is wont to be.
+        let lengths = [12, 300, 0, MAX_BATCH + 1, 17];
+        for (id, len) in lengths.into_iter().enumerate() {
+            queue.push(id as u16, &vec![id as u8; len]);
+        }
+        let messages: Vec<Message> = queue.into_batches().into_iter().flat_map(|b| b.messages).collect();
+        assert_eq!(messages.len(), lengths.len());
+        for (id, (message, len)) in messages.into_iter().zip(lengths).enumerate() {
+            assert_eq!((message.id, message.wire), (id as u64, Bytes::from(vec![id as u8; len])));
+        }
     }
 }

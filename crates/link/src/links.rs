@@ -16,6 +16,9 @@ pub const MAX_PEERS: usize = 256;
 pub const MAX_ENDPOINTS: usize = 16;
 /// One endpoint's budget for a question before another endpoint is asked as well.
 const TRY_BUDGET: Duration = Duration::from_millis(150);
+/// A connection is replaced at this age: sooner than its certificates end, which are renewed at half of 24 h; and so
+/// gateways that were added get their part.
+const MAX_AGE: Duration = Duration::from_secs(3600);
 /// The budget of a question to a peer as a whole.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Questions to one peer outstanding at most.
@@ -103,6 +106,7 @@ impl PeerLinks {
             own_cluster: self.defaults.own_cluster.clone(),
             health: self.defaults.health.clone(),
             try_budget: TRY_BUDGET,
+            max_age: MAX_AGE,
             deadline: DEADLINE,
             max_outstanding: MAX_OUTSTANDING,
         };

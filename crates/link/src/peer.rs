@@ -6,13 +6,16 @@ mod health;
 mod race;
 mod supervisor;
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use strait_identity::{Alpn, Credentials, PeerExpectation, Role, TrustBundle, TrustDomain, TrustStore};
 use strait_resolve::{Ask, BoxFuture, Source, SourceError};
-use strait_wire::{Answer, Name};
+use strait_wire::{Answer, ClusterPath, Name};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::budget::RetryBudget;
@@ -61,6 +64,8 @@ pub struct PeerSettings {
     pub health: HealthSettings,
     /// One endpoint's budget for a question before another is asked as well.
     pub try_budget: Duration,
+    /// A connection is replaced by a new one at this age (with jitter).
+    pub max_age: Duration,
     /// The budget of a question as a whole.
     pub deadline: Duration,
     /// Questions outstanding at most.
@@ -77,6 +82,8 @@ pub struct Peer {
 /// What questions and supervisors share.
 struct Shared {
     settings: Arc<PeerSettings>,
+    /// The path of a question that has passed no other cluster.
+    own_path: ClusterPath,
     endpoints: Vec<Arc<Endpoint>>,
     changes: watch::Sender<()>,
     budget: RetryBudget,
@@ -110,9 +117,10 @@ impl Peer {
         }
         let group = metrics.group(Kind::Peer, &settings.name);
         let shared = Shared {
+            own_path: ClusterPath::default().passing(settings.own_cluster.as_str()).unwrap_or_default(),
             endpoints,
             changes,
-            budget: RetryBudget::new(Instant::now()),
+            budget: RetryBudget::new(std::time::Instant::now()),
             metrics: Arc::clone(&group),
             settings: Arc::clone(&settings),
         };
@@ -129,19 +137,26 @@ impl Peer {
         PeerStatus { state: state_of_all(endpoints.iter().map(|endpoint| endpoint.state)), endpoints }
     }
 
+    /// Asks the best endpoint; what it does not answer in time is raced for.
     async fn exchange(&self, ask: &Ask) -> Result<Answer, SourceError> {
-        let settings = &self.shared.settings;
-        let own = settings.own_cluster.as_str();
-        let Some(path) = ask.path.passing(own) else {
-            return Err(SourceError::Loop(format!("the question has passed too many clusters: {} > {own}", ask.path)));
-        };
+        let shared = &*self.shared;
+        let path = shared.path_of(ask)?;
         let Some(_room) = self.outstanding.take() else {
-            let (max, name) = (settings.max_outstanding, &settings.name);
+            let (max, name) = (shared.settings.max_outstanding, &shared.settings.name);
             return Err(SourceError::Overloaded(format!("{max} questions to peer {name} are outstanding already")));
         };
-        self.shared.budget.asked();
+        shared.budget.asked();
         let wire = encode(0, ask, &ask.question.name, &path, Padding::On);
-        Race::new(&self.shared, ask, &wire).run().await
+        let started = Instant::now();
+        let race = || Race::new(shared, ask, &wire, started);
+        let Some((index, link)) = shared.choose(&[]) else { return Box::pin(race().run()).await };
+        let mut first = shared.endpoints[index].ask(&link, &wire, ask, &shared.settings.suffix);
+        let race = match first.in_time().await {
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(error)) => race().after(index, error),
+            None => race().beside(index, first),
+        };
+        Box::pin(race.run()).await
     }
 }
 
@@ -156,6 +171,16 @@ impl Source for Peer {
 }
 
 impl Shared {
+    /// The clusters a question will have passed when it arrives.
+    fn path_of<'a>(&'a self, ask: &Ask) -> Result<Cow<'a, ClusterPath>, SourceError> {
+        if ask.path.is_empty() {
+            return Ok(Cow::Borrowed(&self.own_path));
+        }
+        let own = self.settings.own_cluster.as_str();
+        let too_many = || SourceError::Loop(format!("the question has passed too many clusters: {} > {own}", ask.path));
+        ask.path.passing(own).map(Cow::Owned).ok_or_else(too_many)
+    }
+
     /// The endpoint for the next try, with its link: of those that are up two at random, and the cheaper of them;
     /// without any, of the degraded; without any, of the others as far as they are connected.
     fn choose(&self, tried: &[usize]) -> Option<(usize, Arc<Link>)> {
@@ -164,19 +189,35 @@ impl Shared {
             State::Degraded => 1,
             State::Connecting | State::Down => 2,
         };
-        let linked = self.endpoints.iter().enumerate().filter(|(index, _)| !tried.contains(index));
-        let mut candidates: Vec<_> =
-            linked.filter_map(|(i, e)| e.link().map(|link| (tier(e.state()), i, link))).collect();
-        let best = candidates.iter().map(|(tier, ..)| *tier).min()?;
-        candidates.retain(|(tier, ..)| *tier == best);
-        let (_, one, link) = candidates.swap_remove(rand::random_range(0..candidates.len()));
-        if candidates.is_empty() {
-            return Some((one, link));
+        let (mut best, mut seen) = (usize::MAX, 0);
+        let mut pair: [Option<(usize, Arc<Link>)>; 2] = [None, None];
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            let Some(link) = endpoint.link().filter(|_| !tried.contains(&index)) else { continue };
+            let tier = tier(endpoint.state());
+            if tier > best {
+                continue;
+            }
+            if tier < best {
+                (best, seen, pair) = (tier, 0, [None, None]);
+            }
+            // Each of those seen so far has the same chance of a place.
+            let place = if seen < pair.len() { seen } else { rand::random_range(0..=seen) };
+            if let Some(place) = pair.get_mut(place) {
+                *place = Some((index, link));
+            }
+            seen += 1;
         }
-        let (_, other, other_link) = candidates.swap_remove(rand::random_range(0..candidates.len()));
-        match self.endpoints[one].cost() <= self.endpoints[other].cost() {
-            true => Some((one, link)),
-            false => Some((other, other_link)),
+        match pair {
+            [Some(one), Some(other)] => {
+                let cost = |candidate: &(usize, Arc<Link>)| self.endpoints[candidate.0].cost();
+                match cost(&one).cmp(&cost(&other)) {
+                    Ordering::Less => Some(one),
+                    Ordering::Greater => Some(other),
+                    Ordering::Equal if rand::random() => Some(one),
+                    Ordering::Equal => Some(other),
+                }
+            }
+            [one, _] => one,
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use strait_resolve::Ask;
 use strait_wire::{Answer, Name, Rcode};
 use tokio::sync::{Notify, watch};
@@ -13,7 +14,7 @@ use tracing::{info, warn};
 use super::HealthSettings;
 use super::health::{Change, Health};
 use crate::exchange::LinkError;
-use crate::link::Link;
+use crate::link::{Asked, Link};
 use crate::metrics::{Reason, ServerMetrics};
 use crate::{EndpointStatus, EndpointUrl, State};
 
@@ -100,34 +101,10 @@ impl Endpoint {
     }
 
     /// Asks once. The caller bounds the time.
-    pub(super) async fn ask(&self, link: &Link, wire: &[u8], ask: &Ask, zone: &Name) -> Result<Answer, TryError> {
+    pub(super) fn ask<'a>(&'a self, link: &'a Link, wire: &'a [u8], ask: &'a Ask, zone: &'a Name) -> Try<'a> {
         self.metrics.asked();
-        let _in_flight = InFlight::enter(&self.in_flight);
-        let start = Instant::now();
-        let answer = exchange(link, wire, ask, zone).await;
-        match answer {
-            Ok((answer, dropped)) => {
-                self.metrics.dropped.inc_by(dropped as u64);
-                self.metrics.answered(start.elapsed());
-                self.health().answered(start.elapsed());
-                match answer.rcode() {
-                    Rcode::SERVFAIL => {
-                        self.metrics.failed(Reason::Servfail);
-                        Err(TryError::BadAnswer(said(&answer)))
-                    }
-                    _ => Ok(answer),
-                }
-            }
-            Err(error) => {
-                self.metrics.failed(match &error {
-                    TryError::Lost(_) => Reason::Connection,
-                    TryError::BadAnswer(_) => Reason::BadAnswer,
-                    TryError::Full => Reason::Full,
-                    TryError::Late => Reason::Timeout,
-                });
-                Err(error)
-            }
-        }
+        let in_flight = InFlight::enter(&self.in_flight);
+        Try { endpoint: self, asked: link.send(wire), ask, zone, _in_flight: in_flight }
     }
 
     /// A health question, or making the connection, went well or failed.
@@ -165,19 +142,92 @@ impl Endpoint {
     }
 }
 
-/// One question and its answer, checked.
-pub(super) async fn exchange(link: &Link, wire: &[u8], ask: &Ask, zone: &Name) -> Result<(Answer, usize), TryError> {
-    let response = link.ask(wire).await.map_err(|error| match error {
-        LinkError::Lost(cause) => TryError::Lost(cause.to_string()),
-        LinkError::Failed(cause) => TryError::BadAnswer(cause.to_string()),
-        LinkError::Full => TryError::Full,
-    })?;
-    let (answer, dropped) =
-        Answer::check(&response, &ask.question, zone).map_err(|error| TryError::BadAnswer(error.to_string()))?;
-    match answer.is_truncated() {
-        true => Err(TryError::BadAnswer("truncated although not over UDP".to_owned())),
-        false => Ok((answer, dropped)),
+/// One question to one endpoint.
+pub(super) struct Try<'a> {
+    endpoint: &'a Endpoint,
+    asked: Result<Asked<'a>, LinkError>,
+    ask: &'a Ask,
+    zone: &'a Name,
+    _in_flight: InFlight<'a>,
+}
+
+impl Try<'_> {
+    /// Waits for the answer, or until it is late. None: it is late, and may be waited for on.
+    pub(super) async fn in_time(&mut self) -> Option<Result<Answer, TryError>> {
+        let outcome = match &mut self.asked {
+            Ok(asked) => asked.in_time().await?,
+            Err(error) => Err(error.clone()),
+        };
+        Some(self.endpoint.judge_answer(outcome, self.ask, self.zone))
     }
+
+    /// Waits for the answer.
+    pub(super) async fn answer(self) -> Result<Answer, TryError> {
+        let outcome = match self.asked {
+            Ok(asked) => asked.answer().await,
+            Err(error) => Err(error),
+        };
+        self.endpoint.judge_answer(outcome, self.ask, self.zone)
+    }
+}
+
+impl Endpoint {
+    fn judge_answer(
+        &self,
+        outcome: Result<(Bytes, Duration), LinkError>,
+        ask: &Ask,
+        zone: &Name,
+    ) -> Result<Answer, TryError> {
+        let answer = check(outcome, ask, zone).and_then(|(answer, dropped, took)| {
+            if dropped > 0 {
+                self.metrics.dropped.inc_by(dropped as u64);
+            }
+            self.metrics.answered(took);
+            self.health().answered(took);
+            match answer.rcode() {
+                Rcode::SERVFAIL => Err((TryError::BadAnswer(said(&answer)), Reason::Servfail)),
+                _ => Ok(answer),
+            }
+        });
+        answer.map_err(|(error, reason)| {
+            self.metrics.failed(reason);
+            error
+        })
+    }
+}
+
+/// What a link brought, as an answer: how many records of it were dropped, and how long it took.
+fn check(
+    outcome: Result<(Bytes, Duration), LinkError>,
+    ask: &Ask,
+    zone: &Name,
+) -> Result<(Answer, usize, Duration), (TryError, Reason)> {
+    let (response, took) = outcome.map_err(|error| match error {
+        LinkError::Lost(cause) => (TryError::Lost(cause.to_string()), Reason::Connection),
+        LinkError::Failed(cause) => (TryError::BadAnswer(cause.to_string()), Reason::BadAnswer),
+        LinkError::Full => (TryError::Full, Reason::Full),
+    })?;
+    let bad = |text: String| (TryError::BadAnswer(text), Reason::BadAnswer);
+    let (answer, dropped) = Answer::check(&response, &ask.question, zone).map_err(|error| bad(error.to_string()))?;
+    match answer.is_truncated() {
+        true => Err(bad("truncated although not over UDP".to_owned())),
+        false => Ok((answer, dropped, took)),
+    }
+}
+
+/// A health question and its answer, checked, with the time it took.
+pub(super) async fn examine(
+    link: &Link,
+    wire: &[u8],
+    probe: &Ask,
+    zone: &Name,
+) -> Result<(Answer, Duration), TryError> {
+    let outcome = match link.send(wire) {
+        Ok(asked) => asked.answer().await,
+        Err(error) => Err(error),
+    };
+    let (answer, _, took) = check(outcome, probe, zone).map_err(|(error, _)| error)?;
+    Ok((answer, took))
 }
 
 /// The rcode of an answer and the extended error with it.

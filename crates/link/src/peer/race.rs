@@ -1,19 +1,18 @@
-//! One question on its way to a peer: asked of one endpoint, of another when that fails, and of another as well when
-//! it is late. The first answer wins.
+//! One question that its first endpoint did not answer in time: asked of another when that failed, and of another as
+//! well when it is late. The first answer wins.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::brief::brief;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use strait_resolve::{Ask, BoxFuture, SourceError};
 use strait_wire::Answer;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::endpoint::{Endpoint, TryError};
+use super::endpoint::{Endpoint, Try, TryError};
 use crate::State;
+use crate::brief::brief;
 
 /// Tries of one question in all: a bound on what one client's question can set off.
 const MAX_TRIES: usize = 4;
@@ -34,12 +33,12 @@ pub(super) struct Race<'a> {
 }
 
 impl<'a> Race<'a> {
-    pub(super) fn new(shared: &'a Shared, ask: &'a Ask, wire: &'a [u8]) -> Self {
+    pub(super) fn new(shared: &'a Shared, ask: &'a Ask, wire: &'a [u8], started: Instant) -> Self {
         Self {
             shared,
             ask,
             wire,
-            started: Instant::now(),
+            started,
             running: FuturesUnordered::new(),
             tried: Vec::new(),
             tries: 0,
@@ -48,15 +47,31 @@ impl<'a> Race<'a> {
         }
     }
 
+    /// Goes on from the first try, which failed.
+    pub(super) fn after(mut self, first: usize, error: TryError) -> Self {
+        self.tried.push(first);
+        self.tries = 1;
+        self.failed(first, error);
+        self
+    }
+
+    /// Goes on from the first try, which is late.
+    pub(super) fn beside(mut self, first: usize, asked: Try<'a>) -> Self {
+        self.tried.push(first);
+        self.tries = 1;
+        self.running.push(Box::pin(async move { (first, asked.answer().await) }));
+        self.hedge();
+        self
+    }
+
     /// Runs until there is an answer, nobody is left to ask, or time is up.
     pub(super) async fn run(mut self) -> Result<Answer, SourceError> {
         let settings = &self.shared.settings;
         let deadline = self.started + settings.deadline;
-        let mut changes = self.shared.changes.subscribe();
-        let mut hedge_at = self.started + settings.try_budget;
-        self.start();
+        let pace = settings.try_budget.max(Duration::from_millis(1));
+        let mut hedge_at = Instant::now() + pace;
         loop {
-            if self.running.is_empty() && !self.start() && !self.wait_for_a_link(&mut changes, deadline).await {
+            if self.running.is_empty() && !self.start() && !self.wait_for_a_link(deadline).await {
                 return Err(self.conclude());
             }
             tokio::select! {
@@ -73,7 +88,7 @@ impl<'a> Race<'a> {
                         return Err(self.conclude());
                     }
                     self.hedge();
-                    hedge_at = Instant::now() + settings.try_budget.max(Duration::from_millis(1));
+                    hedge_at = Instant::now() + pace;
                 }
             }
         }
@@ -89,7 +104,7 @@ impl<'a> Race<'a> {
         self.tried.push(index);
         let (endpoint, ask, wire) = (&self.shared.endpoints[index], self.ask, self.wire);
         let zone = &self.shared.settings.suffix;
-        self.running.push(Box::pin(async move { (index, endpoint.ask(&link, wire, ask, zone).await) }));
+        self.running.push(Box::pin(async move { (index, endpoint.ask(&link, wire, ask, zone).answer().await) }));
         true
     }
 
@@ -133,7 +148,8 @@ impl<'a> Race<'a> {
 
     /// With nobody to ask just now: waits until somebody can be asked, as long as one of the endpoints is not known
     /// to be down. A peer that is known to be dead is told of at once.
-    async fn wait_for_a_link(&mut self, changes: &mut watch::Receiver<()>, deadline: Instant) -> bool {
+    async fn wait_for_a_link(&mut self, deadline: Instant) -> bool {
+        let mut changes = self.shared.changes.subscribe();
         loop {
             changes.mark_unchanged();
             if self.tries >= MAX_TRIES {

@@ -1,15 +1,15 @@
 //! Keeps one endpoint's link: connects, asks health questions from the start, and connects again when it is lost.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use strait_resolve::Ask;
 use strait_wire::{Answer, ClusterPath, Rcode, RecordType};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::PeerSettings;
-use super::endpoint::{Endpoint, TryError, exchange, said};
+use super::endpoint::{Endpoint, TryError, examine, said};
 use crate::State;
 use crate::backoff::{Backoff, jitter};
 use crate::link::Link;
@@ -28,6 +28,9 @@ pub(super) struct Supervisor {
     /// The health question, and its bytes.
     probe: Ask,
     wire: Vec<u8>,
+    attempts: usize,
+    connected_before: bool,
+    backoff: Backoff,
 }
 
 /// Why a health question failed.
@@ -45,42 +48,48 @@ impl Supervisor {
         let path = ClusterPath::default().passing(settings.own_cluster.as_str()).unwrap_or_default();
         let probe = probe(&settings.suffix, path);
         let wire = encode(0, &probe, &probe.question.name, &probe.path, Padding::On);
-        Self { endpoint, settings, tls, probe, wire }
+        Self { endpoint, settings, tls, probe, wire, attempts: 0, connected_before: false, backoff: Backoff::default() }
     }
 
     /// Works for ever.
-    pub(super) async fn run(self) {
-        let mut backoff = Backoff::default();
-        let mut connected_before = false;
-        for attempt in 0.. {
-            let connect =
-                Link::connect(&self.endpoint.url, &self.tls, attempt, self.endpoint.metrics.unmatched.clone());
-            let connected = timeout(CONNECT_TIMEOUT, connect).await;
-            let cause = match connected.unwrap_or_else(|_| Err("no connection within 1 s".to_owned())) {
+    pub(super) async fn run(mut self) {
+        loop {
+            let cause = match self.connect().await {
                 Ok(link) => {
-                    if std::mem::replace(&mut connected_before, true) {
-                        self.endpoint.metrics.reconnects.inc();
-                    }
-                    let cause = self.watch(Arc::new(link), &mut backoff).await;
+                    let cause = self.watch(link).await;
                     self.endpoint.set_link(None);
                     cause
                 }
                 Err(cause) => cause,
             };
             self.endpoint.judge(Err(&cause));
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(self.backoff.next()).await;
         }
     }
 
-    /// Asks health questions over the link until it is lost or given up; says why.
-    async fn watch(&self, link: Arc<Link>, backoff: &mut Backoff) -> String {
+    async fn connect(&mut self) -> Result<Arc<Link>, String> {
+        let endpoint = &self.endpoint;
+        let unmatched = endpoint.metrics.unmatched.clone();
+        let connect = Link::connect(&endpoint.url, &self.tls, self.attempts, self.settings.try_budget, unmatched);
+        self.attempts += 1;
+        let connected = timeout(CONNECT_TIMEOUT, connect).await;
+        let link = connected.unwrap_or_else(|_| Err("no connection within 1 s".to_owned()))?;
+        if std::mem::replace(&mut self.connected_before, true) {
+            endpoint.metrics.reconnects.inc();
+        }
+        Ok(Arc::new(link))
+    }
+
+    /// Asks health questions over the link, and replaces it when it has come of age, until it is lost or given up;
+    /// says why.
+    async fn watch(&mut self, mut link: Arc<Link>) -> String {
         self.endpoint.set_link(Some(Arc::clone(&link)));
+        let mut ends = Instant::now() + jitter(self.settings.max_age);
         loop {
-            let start = Instant::now();
             match self.examine(&link).await {
-                Ok(()) => {
-                    backoff.reset();
-                    self.endpoint.judge(Ok(start.elapsed()));
+                Ok(took) => {
+                    self.backoff.reset();
+                    self.endpoint.judge(Ok(took));
                 }
                 Err(Sick::Lost(cause)) => return cause,
                 Err(Sick::Unfit(cause)) => self.endpoint.judge(Err(&cause)),
@@ -92,8 +101,23 @@ impl Supervisor {
                 cause = link.lost() => return cause,
                 () = tokio::time::sleep(jitter(self.pause())) => {}
                 () = self.endpoint.check.notified() => {}
+                () = tokio::time::sleep_until(ends) => {
+                    ends = Instant::now() + jitter(self.settings.max_age);
+                    if let Some(next) = self.renew().await {
+                        // Questions under way hold the old one, which closes after the last of them.
+                        link = next;
+                        self.endpoint.set_link(Some(Arc::clone(&link)));
+                    }
+                }
             }
         }
+    }
+
+    /// A new connection that answers for the suffix; without any, the old one goes on.
+    async fn renew(&mut self) -> Option<Arc<Link>> {
+        let link = self.connect().await.ok()?;
+        self.examine(&link).await.ok()?;
+        Some(link)
     }
 
     fn pause(&self) -> Duration {
@@ -104,13 +128,13 @@ impl Supervisor {
     }
 
     /// Asks about the suffix itself, over the link that real questions take.
-    async fn examine(&self, link: &Link) -> Result<(), Sick> {
+    async fn examine(&self, link: &Link) -> Result<Duration, Sick> {
         let patience = self.settings.health.timeout;
-        match timeout(patience, exchange(link, &self.wire, &self.probe, &self.settings.suffix)).await {
+        match timeout(patience, examine(link, &self.wire, &self.probe, &self.settings.suffix)).await {
             Err(_) => Err(Sick::Silent(format!("no answer to the health question within {patience:?}"))),
             Ok(Err(TryError::Lost(cause))) => Err(Sick::Lost(cause)),
             Ok(Err(error)) => Err(Sick::Unfit(format!("health question: {error}"))),
-            Ok(Ok((answer, _))) => self.is_fit(&answer).map_err(Sick::Unfit),
+            Ok(Ok((answer, took))) => self.is_fit(&answer).map(|()| took).map_err(Sick::Unfit),
         }
     }
 

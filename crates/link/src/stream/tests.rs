@@ -1,10 +1,13 @@
-use std::time::Duration;
+use std::sync::Mutex;
 
+use strait_identity::{Alpn, PeerExpectation, Role, TrustStore};
+use tokio::io::{AsyncReadExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::question::{Padding, encode};
-use crate::testing::{answer, ask, eventually, serve_tcp, wire};
+use crate::testing::cluster::Cluster;
+use crate::testing::{answer, ask, eventually, serve_stream, serve_tcp, wire};
 
 async fn link_to<S>(script: S) -> (Arc<StreamLink>, IntCounter, tokio::task::JoinHandle<()>)
 where
@@ -117,61 +120,86 @@ async fn an_idle_connection_is_closed_when_that_is_wanted() {
     assert_eq!(link.exchange.cause(), Some(LinkError::Lost("the connection was idle".into())));
 }
 
-/// Counts the writes that pass through it.
-struct CountingWrites<T>(T, Arc<std::sync::atomic::AtomicUsize>);
+/// Keeps what each write that passes through it wrote.
+struct Tap<T>(T, Arc<Mutex<Vec<Vec<u8>>>>);
 
-impl<T: AsyncRead + Unpin> AsyncRead for CountingWrites<T> {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.0).poll_read(cx, buf)
+impl<T: AsyncRead + Unpin> AsyncRead for Tap<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for CountingWrites<T> {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &[u8],
-    ) -> std::task::Poll<io::Result<usize>> {
-        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        std::pin::Pin::new(&mut self.0).poll_write(cx, buf)
+impl<T: AsyncWrite + Unpin> AsyncWrite for Tap<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.0).poll_write(cx, buf))?;
+        self.1.lock().unwrap().push(buf[..count].to_vec());
+        Poll::Ready(Ok(count))
     }
 
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.0).poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.0).poll_shutdown(cx)
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 
 /// RFC 7766 6.2.1.1 wants few small writes; with TLS each would be a record of its own.
 #[tokio::test]
-async fn what_is_queued_at_a_moment_is_one_write() {
-    let (client, mut server) = tokio::io::duplex(1 << 20);
-    let writes = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let unmatched = IntCounter::new("unmatched", "help").unwrap();
-    let link = Arc::new(StreamLink::start(CountingWrites(client, Arc::clone(&writes)), None, unmatched));
+async fn what_is_queued_at_a_moment_is_one_tls_record_and_one_write() {
+    let (ours, theirs) = (Cluster::new("cluster-a.example.com"), Cluster::new("cluster-b.example.com"));
+    let (client, server) = tokio::io::duplex(1 << 20);
+    let script = |query: &[u8]| {
+        let slow = query.windows(4).any(|w| w == b"slow");
+        (!slow).then(|| (Duration::ZERO, reply(query)))
+    };
+    let acceptor = theirs.acceptor(Role::Gateway, &ours);
+    tokio::spawn(async move { serve_stream(acceptor.accept(server).await.unwrap(), script).await });
+    let expected = PeerExpectation { trust_domain: "cluster-b.example.com".parse().unwrap(), role: Role::Gateway };
+    let trust = Arc::new(TrustStore::new([theirs.bundle()]));
+    let credentials = ours.credentials(Role::NodeAgent("w1".into()));
+    let config = strait_identity::client_config(&credentials, trust, expected, Alpn::Dot);
+    let writes = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+    let name = "localhost".try_into().unwrap();
+    let tap = Tap(client, Arc::clone(&writes));
+    let tls = tokio_rustls::TlsConnector::from(config).connect(name, tap).await.unwrap();
+    let link = Arc::new(StreamLink::start(tls, None, IntCounter::new("unmatched", "help").unwrap()));
+
+    // One is in flight, and stays so.
+    let slow = question("slow.example");
+    let slow = link.send(&slow).unwrap();
+    link.ask(&question("first.example")).await.unwrap();
+    writes.lock().unwrap().clear();
     let asking: Vec<_> = (0..100)
         .map(|i| {
             let link = Arc::clone(&link);
-            tokio::spawn(async move { link.ask(&question(&format!("n{i}.example"))).await })
+            tokio::spawn(async move { link.ask(&question(&format!("n{i}.example"))).await.unwrap() })
         })
         .collect();
-    for _ in 0..100 {
-        let len = server.read_u16().await.unwrap();
-        server.read_exact(&mut vec![0; usize::from(len)]).await.unwrap();
+    for task in asking {
+        task.await.unwrap();
     }
-    assert!(writes.load(std::sync::atomic::Ordering::Relaxed) <= 2);
-    asking.into_iter().for_each(|task| task.abort());
+    let writes = writes.lock().unwrap();
+    assert_eq!(writes.len(), 1, "one write for 100 questions");
+    // Type 23 (application data), version, length, and no other record behind it.
+    let (head, rest) = writes[0].split_at(5);
+    assert_eq!((head[0], usize::from(u16::from_be_bytes([head[3], head[4]]))), (23, rest.len()));
+    drop(slow);
+}
+
+/// Whoever drops a link has it closed, even while the other end does not read.
+#[tokio::test]
+async fn a_link_that_is_dropped_closes() {
+    let (client, mut server) = tokio::io::duplex(64);
+    let link = StreamLink::start(client, None, IntCounter::new("unmatched", "help").unwrap());
+    let (exchange, long) = (Arc::clone(&link.exchange), question("a.example").repeat(10));
+    let asked = link.send(&long).unwrap();
+    tokio::task::yield_now().await;
+    drop(asked);
+    drop(link);
+    exchange.lost().await;
+    let mut rest = Vec::new();
+    server.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.len() < long.len());
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use strait_identity::{
@@ -84,6 +85,8 @@ pub(crate) fn is_probe(query: &[u8]) -> bool {
 /// A running gateway. Killing it cuts every connection.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
+    /// Connections that are open.
+    pub(crate) open: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -119,18 +122,22 @@ impl Gateway {
         let listener = TcpListener::bind(at).await.unwrap();
         let address = listener.local_addr().unwrap();
         let serve = Arc::new(serve);
+        let open = Arc::<AtomicUsize>::default();
+        let connected = Arc::clone(&open);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, serve) = (acceptor.clone(), Arc::clone(&serve));
+                let (acceptor, serve, connected) = (acceptor.clone(), Arc::clone(&serve), Arc::clone(&connected));
                 connections.spawn(async move {
                     if let Ok(stream) = acceptor.accept(stream).await {
+                        connected.fetch_add(1, Ordering::SeqCst);
                         serve(stream).await;
+                        connected.fetch_sub(1, Ordering::SeqCst);
                     }
                 });
             }
         });
-        Self { address, task }
+        Self { address, open, task }
     }
 
     /// Cuts every connection and stops listening.
