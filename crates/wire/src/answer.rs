@@ -11,8 +11,7 @@ mod reply;
 mod tests;
 
 use std::collections::HashMap;
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 pub use self::chain::MAX_ALIASES;
 use self::chain::follow_aliases;
@@ -33,24 +32,37 @@ pub enum AnswerKind {
     Failure,
 }
 
-/// An immutable answer in wire format, without an OPT record.
+/// An immutable answer in wire format, without an OPT record. Small, and one piece of memory besides: answers are kept
+/// by the ten thousand.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Header, question (in the case it was first asked in), records.
-    bytes: Bytes,
-    /// Where the TTLs lie, in ascending order.
-    ttls: Box<[u16]>,
+    /// The message: header, question (in the case it was first asked in), records. After it the places of its TTLs
+    /// in ascending order, two octets each.
+    octets: Arc<[u8]>,
+    message_len: u16,
     /// Where the additional section begins.
     additional_at: u16,
     question_len: u16,
     rcode: Rcode,
     kind: AnswerKind,
-    /// Seconds the answer as a whole may be cached.
-    ttl: u32,
-    ede: Option<Ede>,
-    dangling_alias: Option<Name>,
     /// Whether the answer or the additional section holds records of other names than the one asked for.
     tells_of_others: bool,
+    /// Seconds the answer as a whole may be cached.
+    ttl: u32,
+    besides: Option<Box<Besides>>,
+}
+
+/// What few answers have.
+#[derive(Debug, Clone, Default)]
+struct Besides {
+    ede: Option<Ede>,
+    dangling_alias: Option<Name>,
+}
+
+impl Besides {
+    fn of(ede: Option<Ede>, dangling_alias: Option<Name>) -> Option<Box<Self>> {
+        (ede.is_some() || dangling_alias.is_some()).then(|| Box::new(Self { ede, dangling_alias }))
+    }
 }
 
 impl Answer {
@@ -67,16 +79,14 @@ impl Answer {
         let (mut ttls, additional_at) = ttl_offsets(&bytes, records_at, plain.answers.len() + plain.authorities.len())?;
         ttls.extend(ttl_offsets(&bytes, additional_at, plain.additionals.len())?.0);
         Ok(Self {
-            // Without the writer's spare room: answers are kept by the ten thousand.
-            bytes: bytes.into_boxed_slice().into(),
-            ttls: ttls.into(),
+            message_len: bytes.len() as u16,
+            octets: bytes.into_iter().chain(ttls.iter().flat_map(|at| at.to_be_bytes())).collect(),
             additional_at: additional_at as u16,
             question_len,
             rcode: message.rcode,
             kind,
             ttl,
-            ede: message.edns.as_ref().and_then(Edns::ede),
-            dangling_alias,
+            besides: Besides::of(message.edns.as_ref().and_then(Edns::ede), dangling_alias),
             tells_of_others: message.answers.iter().chain(&message.additionals).any(|r| r.name != question.name),
         })
     }
@@ -91,10 +101,10 @@ impl Answer {
         bytes.extend_from_slice(&question.rtype.0.to_be_bytes());
         bytes.extend_from_slice(&question.class.0.to_be_bytes());
         Self {
-            ttls: Box::new([]),
+            message_len: bytes.len() as u16,
             additional_at: bytes.len() as u16,
             question_len: (bytes.len() - Header::LEN) as u16,
-            bytes: bytes.into(),
+            octets: bytes.into(),
             rcode,
             kind: match rcode {
                 Rcode::NOERROR => AnswerKind::NoData,
@@ -102,8 +112,7 @@ impl Answer {
                 _ => AnswerKind::Failure,
             },
             ttl: 0,
-            ede,
-            dangling_alias: None,
+            besides: Besides::of(ede, None),
             tells_of_others: false,
         }
     }
@@ -126,19 +135,20 @@ impl Answer {
 
     /// Why it is not a plain answer.
     pub fn ede(&self) -> Option<&Ede> {
-        self.ede.as_ref()
+        self.besides.as_ref()?.ede.as_ref()
     }
 
     /// The same answer with `ede` for its extended error.
     #[must_use]
     pub fn with_ede(self, ede: Ede) -> Self {
-        Self { ede: Some(ede), ..self }
+        let dangling_alias = self.besides.and_then(|besides| besides.dangling_alias);
+        Self { besides: Besides::of(Some(ede), dangling_alias), ..self }
     }
 
     /// Where its last alias leads, when it says nothing about the name there: neither records of the type
     /// asked for nor that there are none.
     pub fn dangling_alias(&self) -> Option<&Name> {
-        self.dangling_alias.as_ref()
+        self.besides.as_ref()?.dangling_alias.as_ref()
     }
 
     /// The same answer with every TTL, and that of the whole, raised to `min` and lowered to `max`.
@@ -146,15 +156,16 @@ impl Answer {
     #[must_use]
     pub fn clamp_ttls(&self, min: u32, max: u32) -> Self {
         let clamp = |ttl: u32| ttl.max(min).min(max);
-        let mut bytes = self.bytes.to_vec();
-        for &at in &self.ttls {
-            change_ttl(&mut bytes, usize::from(at), clamp);
+        let mut octets: Arc<[u8]> = self.octets.as_ref().into();
+        // Just made: nobody else has it.
+        if let Some(octets) = Arc::get_mut(&mut octets) {
+            self.ttl_places().for_each(|at| change_ttl(octets, at, clamp));
         }
         let ttl = match (self.kind, self.ttl) {
             (AnswerKind::NoData | AnswerKind::NxDomain | AnswerKind::Failure, 0) => 0,
             (_, ttl) => clamp(ttl),
         };
-        Self { bytes: bytes.into(), ttl, ..self.clone() }
+        Self { octets, ttl, ..self.clone() }
     }
 
     /// Whether the source is authoritative for it.
@@ -169,19 +180,40 @@ impl Answer {
 
     /// The octets it holds, for the cache's budget.
     pub fn weight(&self) -> usize {
-        let alias = self.dangling_alias.as_ref().map_or(0, |name| name.as_wire().len());
-        let ede = self.ede.as_ref().map_or(0, |e| e.text.len());
-        size_of::<Self>() + self.bytes.len() + self.ttls.len() * 2 + ede + alias
+        let besides = self.besides.as_ref().map_or(0, |besides| {
+            let alias = besides.dangling_alias.as_ref().map_or(0, |name| name.as_wire().len());
+            size_of::<Besides>() + besides.ede.as_ref().map_or(0, |ede| ede.text.len()) + alias
+        });
+        size_of::<Self>() + self.octets.len() + besides
+    }
+
+    /// The question in wire form, in the case it was first asked in: name, type, class.
+    pub fn question_wire(&self) -> &[u8] {
+        &self.octets[Header::LEN..self.records_at()]
     }
 
     /// The answer decoded; its extended error, when it has one, in an OPT record.
     pub fn to_message(&self) -> Result<Message, WireError> {
-        let edns = self.ede.as_ref().map(|ede| Edns { options: vec![ede.to_option()], ..Edns::default() });
-        Ok(Message { rcode: self.rcode, edns, ..Message::parse(&self.bytes)? })
+        let edns = self.ede().map(|ede| Edns { options: vec![ede.to_option()], ..Edns::default() });
+        Ok(Message { rcode: self.rcode, edns, ..Message::parse(self.message())? })
+    }
+
+    fn message(&self) -> &[u8] {
+        &self.octets[..usize::from(self.message_len)]
+    }
+
+    fn records_at(&self) -> usize {
+        Header::LEN + usize::from(self.question_len)
+    }
+
+    /// Where the TTLs lie, in ascending order.
+    fn ttl_places(&self) -> impl Iterator<Item = usize> {
+        let (places, _) = self.octets[usize::from(self.message_len)..].as_chunks();
+        places.iter().map(|place| usize::from(u16::from_be_bytes(*place)))
     }
 
     fn flags(&self) -> Flags {
-        Flags(u16::from_be_bytes([self.bytes[2], self.bytes[3]]))
+        Flags(u16::from_be_bytes([self.octets[2], self.octets[3]]))
     }
 }
 

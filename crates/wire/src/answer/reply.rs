@@ -71,18 +71,18 @@ impl Answer {
         ede: Option<&Ede>,
         out: &mut Vec<u8>,
     ) {
-        let records_at = Header::LEN + usize::from(self.question_len);
+        let (message, records_at) = (self.message(), self.records_at());
         let additional_at = usize::from(self.additional_at);
-        if !query.question_wire().eq_ignore_ascii_case(&self.bytes[Header::LEN..records_at]) {
+        if !query.question_wire().eq_ignore_ascii_case(self.question_wire()) {
             return query.write_error(Rcode::SERVFAIL, None, out);
         }
         let room = limits.max_len - query.edns().map_or(0, |_| OPT_HEAD.min(limits.max_len));
         // Leaving out the additional section is no truncation (RFC 2181 9).
-        let fitting = [self.bytes.len(), additional_at].into_iter().find(|len| *len <= room);
+        let fitting = [message.len(), additional_at].into_iter().find(|len| *len <= room);
         let kept = fitting.unwrap_or(records_at);
 
         let start = out.len();
-        out.extend_from_slice(&self.bytes[..kept]);
+        out.extend_from_slice(&message[..kept]);
         let reply = &mut out[start..];
         reply[..2].copy_from_slice(&query.header().id.to_be_bytes());
         reply[2..4].copy_from_slice(&self.reply_flags(query, fitting.is_none()).0.to_be_bytes());
@@ -94,8 +94,8 @@ impl Answer {
         if kept <= records_at {
             reply[6..10].fill(0);
         }
-        for &at in self.ttls.iter().take_while(|at| usize::from(**at) < kept) {
-            change_ttl(reply, usize::from(at), &ttl_told);
+        for at in self.ttl_places().take_while(|at| *at < kept) {
+            change_ttl(reply, at, &ttl_told);
         }
         if let Some(edns) = query.edns() {
             // A message of at most 65,535 octets has far fewer records.
@@ -134,7 +134,7 @@ impl Answer {
         {
             write_option(out, option::TCP_KEEPALIVE, &timeout.to_be_bytes());
         }
-        for ede in ede.into_iter().chain(&self.ede) {
+        for ede in ede.into_iter().chain(self.ede()) {
             ede.write(room(out), out);
         }
         if limits.padding && query.option(option::PADDING).is_some() && room(out) >= OPTION_HEAD {
