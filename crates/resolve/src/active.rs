@@ -121,6 +121,11 @@ impl ActiveTable {
         self.table.position(lower).map(|at| &self.routes[at])
     }
 
+    /// Whether the zone is in force.
+    pub(crate) fn has(&self, zone: &Arc<ZoneState>) -> bool {
+        self.routes.iter().any(|route| Arc::ptr_eq(&route.zone, zone))
+    }
+
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }

@@ -25,7 +25,7 @@ mod testing;
 pub mod zone;
 
 pub use admission::{AccessList, Admission, Admit, IpNet, IpNetError};
-pub use cache::{AnswerCache, CacheSettings, StaleSettings};
+pub use cache::{AnswerCache, CacheHolding, CacheSettings, Flush, StaleSettings};
 pub use mapped::MappedSource;
 pub use metrics::ResolveMetrics;
 pub use origin::{Origin, Transport};

@@ -33,7 +33,10 @@ use crate::cache::{CacheKey, Entry};
 use crate::flight::Flights;
 use crate::respond::PendingState;
 use crate::sharing::Sharing;
-use crate::{Admission, AnswerCache, Now, Origin, Outlet, Pending, Reply, Respond, RouteTable, SourceError, minimal};
+use crate::{
+    Admission, AnswerCache, CacheHolding, Flush, Now, Origin, Outlet, Pending, Reply, Respond, RouteTable, SourceError,
+    minimal,
+};
 
 /// Answers questions from its routes, its cache and what the sources say.
 pub struct Resolver {
@@ -81,6 +84,7 @@ impl Resolver {
         // `rcu`: of two changes at once, the second builds on the first.
         let before = self.road.active.rcu(|before| Arc::new(before.followed_by(&routes, metrics)));
         before.forget_missing(&routes);
+        self.road.cache.follow_routes(&self.road.active.load());
     }
 
     /// The route table in force.
@@ -88,10 +92,21 @@ impl Resolver {
         Arc::clone(self.road.active.load().table())
     }
 
-    /// Forgets every cached answer; those still in flight are not kept either.
-    pub fn flush_all(&self) {
+    /// Forgets cached answers; how many. What is still in flight is not kept either, and no question shares it.
+    pub fn flush(&self, flush: &Flush) -> u64 {
+        // In this order: what comes in by the old table after the second step is refused.
         self.road.active.rcu(|before| Arc::new(before.forgetting()));
-        self.road.cache.clear();
+        self.road.cache.flush(flush)
+    }
+
+    /// Forgets every cached answer.
+    pub fn flush_all(&self) {
+        self.flush(&Flush::All);
+    }
+
+    /// What the cache holds.
+    pub fn cached(&self) -> CacheHolding {
+        self.road.cache.holding()
     }
 }
 

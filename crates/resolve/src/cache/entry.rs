@@ -6,8 +6,12 @@ use std::time::{Duration, Instant};
 
 use strait_wire::{Answer, AnswerKind, Ede, Name, QueryView, ReplyLimits};
 
-use super::StaleSettings;
+use super::{CacheKey, StaleSettings};
 use crate::active::{ActiveTable, ZoneState};
+
+/// What an entry takes besides itself and its answer's octets: the table's slot and bookkeeping (302 octets with the
+/// allocator's share), the counters of two shared pieces of memory, their rounding, and the place in its zone's queue.
+pub(super) const OVERHEAD: usize = 302 + 2 * 16 + 2 * 16 + 16;
 
 /// The last tenth of an answer's life is when it may be asked for again.
 const REFRESH_PART: u32 = 10;
@@ -20,8 +24,8 @@ pub(crate) struct Entry {
     /// The names that aliases led to, with their zones.
     pub(crate) via: Box<[(Name, Arc<ZoneState>)]>,
     pub(crate) stored_at: Instant,
-    /// Zero for what is never stored.
-    pub(crate) lifetime: Duration,
+    /// In milliseconds; zero for what is never stored.
+    lifetime: u32,
     /// The generation of the route table that its exchange began with.
     pub(super) begun: u64,
     /// The generation of the last route table in which all zones here were still in force.
@@ -52,7 +56,7 @@ impl Entry {
             zone,
             via: via.into(),
             stored_at: Instant::now(),
-            lifetime,
+            lifetime: u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX),
             begun: generation,
             confirmed: AtomicU64::new(generation),
             hits: AtomicU8::new(0),
@@ -67,6 +71,19 @@ impl Entry {
         Self { stored_at: self.stored_at, ..Self::new(self.answer.clone(), zone, via, lifetime, self.begun) }
     }
 
+    /// How long it is fresh; zero for what is never stored.
+    pub(crate) fn lifetime(&self) -> Duration {
+        Duration::from_millis(u64::from(self.lifetime))
+    }
+
+    /// Whether it answers the question of `key`; its flags are not looked at.
+    pub(super) fn answers(&self, key: &CacheKey) -> bool {
+        let (name, rtype) = key.question();
+        let question = self.answer.question_wire();
+        let Some((asked, rest)) = question.split_at_checked(name.len()) else { return false };
+        rest.starts_with(rtype) && (asked == name || asked.eq_ignore_ascii_case(name))
+    }
+
     /// Whole seconds since it was made.
     pub(crate) fn age(&self, now: Instant) -> u32 {
         u32::try_from(now.saturating_duration_since(self.stored_at).as_secs()).unwrap_or(u32::MAX)
@@ -74,7 +91,12 @@ impl Entry {
 
     /// How long it is still fresh.
     pub(crate) fn remaining(&self, now: Instant) -> Duration {
-        self.lifetime.saturating_sub(now.saturating_duration_since(self.stored_at))
+        self.lifetime().saturating_sub(now.saturating_duration_since(self.stored_at))
+    }
+
+    /// How long its time has been over.
+    pub(super) fn overdue(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.stored_at).saturating_sub(self.lifetime())
     }
 
     /// Whether its time is over.
@@ -143,11 +165,23 @@ impl Entry {
         }
     }
 
+    /// Whether it has been told since this was last asked.
+    pub(super) fn take_hits(&self) -> bool {
+        self.hits.swap(0, Ordering::Relaxed) > 0
+    }
+
+    /// Notes that it takes the place of one that was told, so that it is not the next to go.
+    pub(super) fn succeed(&self, before: &Self) {
+        if before.hits.load(Ordering::Relaxed) > 0 {
+            self.hits.store(1, Ordering::Relaxed);
+        }
+    }
+
     /// Whether it should be asked for again now, being near its end and asked for by at least `hits`. Says yes once.
     pub(super) fn claim_refresh(&self, now: Instant, hits: u8) -> bool {
         let remaining = self.remaining(now);
         !remaining.is_zero()
-            && remaining <= self.lifetime / REFRESH_PART
+            && remaining <= self.lifetime() / REFRESH_PART
             && self.hits.load(Ordering::Relaxed) >= hits
             && !self.is_failure()
             && !self.refreshing.swap(true, Ordering::Relaxed)
@@ -164,9 +198,10 @@ impl Entry {
         self.told_until.store(until, Ordering::Relaxed);
     }
 
-    pub(super) fn weight(&self) -> usize {
+    /// The octets it takes, with what the table and the allocator take for it.
+    pub(super) fn weight(&self) -> u64 {
         let via: usize =
             self.via.iter().map(|(name, _)| size_of::<(Name, Arc<ZoneState>)>() + name.as_wire().len()).sum();
-        size_of::<Self>() - size_of::<Answer>() + self.answer.weight() + via
+        (size_of::<Self>() - size_of::<Answer>() + self.answer.weight() + via + OVERHEAD) as u64
     }
 }

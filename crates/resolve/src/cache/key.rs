@@ -34,6 +34,16 @@ impl CacheKey {
         Self { bytes, name_len }
     }
 
+    /// Name and type.
+    pub(super) fn question(&self) -> (&[u8], &[u8]) {
+        self.bytes[..self.name_len + Self::TAIL - 1].split_at(self.name_len)
+    }
+
+    /// DO and CD.
+    pub(super) fn flags(&self) -> u64 {
+        u64::from(self.bytes[self.name_len + Self::TAIL - 1])
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.name_len + Self::TAIL]
     }
