@@ -1,7 +1,12 @@
 //! Compiles the `.proto` files without protoc.
 
-const FILES: [&str; 4] =
-    ["coredns/dns/dns.proto", "strait/v1/dns.proto", "strait/v1/federation.proto", "strait/v1/admin.proto"];
+const FILES: [&str; 5] = [
+    "coredns/dns/dns.proto",
+    "strait/v1/dns.proto",
+    "strait/v1/federation.proto",
+    "strait/v1/admin.proto",
+    "strait/v1/cache.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in FILES {

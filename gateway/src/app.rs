@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use strait_config::GatewayConfig;
 use strait_federation::{
-    AdminService, AdminSettings, AdminSocket, AgentBook, DistributionService, Federation, FileStore, InboundBook,
-    InboundPolicy,
+    AdminService, AdminSettings, AdminSocket, AgentBook, CacheService, DistributionService, Federation, FileStore,
+    InboundBook, InboundPolicy,
 };
 use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
 use strait_process::Process;
 use strait_resolve::{Admit, ResolveMetrics, Resolver, ResolverSettings, Transit};
 use strait_serve::{PeerListenerSettings, PeerListeners, ServeMetrics, StreamLimits};
+use tonic::service::Routes;
 
 use crate::admin::Backend;
 use crate::home::Home;
@@ -71,14 +72,15 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
             home.description(),
         )),
     });
-    let admin = tokio::spawn(socket.serve(admin, stop.clone()));
+    let services = Routes::new(admin.into_server()).add_service(CacheService::new(Arc::clone(&resolver)).into_server());
+    let admin = tokio::spawn(socket.serve(services, stop.clone()));
     let distribution = DistributionService::new(federation, agents, stop.clone()).into_server();
     let settings = PeerListenerSettings {
         tls: trust.tls,
         trust: trust.store,
         limits: StreamLimits::default().for_descriptors(process.descriptors, listeners.addresses().len()),
         observer: inbound,
-        services: tonic::service::Routes::new(distribution),
+        services: Routes::new(distribution),
     };
     strait_process::watch_credentials(config.identity.credentials.clone(), &process.registry, stop.clone())?;
 

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use strait_federation::{ConnectError, connect_admin};
+use strait_federation::{ConnectError, connect_admin, connect_cache};
 use strait_proto::v1::admin_client::AdminClient;
+use strait_proto::v1::cache_client::CacheClient;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
@@ -31,9 +32,21 @@ impl Gateway {
 
     /// Connects. A gateway that was started a moment ago gets the time to make its socket.
     pub(crate) async fn connect(&self) -> Result<AdminClient<Channel>, ConnectError> {
+        self.patiently(|| connect_admin(&self.socket)).await
+    }
+
+    /// As [`Gateway::connect`], to the answer cache; a node-agent has one too.
+    pub(crate) async fn connect_cache(&self) -> Result<CacheClient<Channel>, ConnectError> {
+        self.patiently(|| connect_cache(&self.socket)).await
+    }
+
+    async fn patiently<T, F: Future<Output = Result<T, ConnectError>>>(
+        &self,
+        connect: impl Fn() -> F,
+    ) -> Result<T, ConnectError> {
         let deadline = Instant::now() + START_PATIENCE;
         loop {
-            match connect_admin(&self.socket).await {
+            match connect().await {
                 Err(ConnectError::Missing(_) | ConnectError::Stale(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(LOOK_INTERVAL).await;
                 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::admin::Gateway;
+use crate::cache::CacheCommand;
 use crate::completion::CompletionArgs;
 use crate::config::ConfigCommand;
 use crate::lab::LabArgs;
@@ -27,7 +28,7 @@ docs/gatewayctl.md tells more, with examples.";
 #[derive(Debug, Parser)]
 #[command(name = "gatewayctl", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// The gateway's admin socket (`socket` in its configuration)
+    /// The admin socket of the gateway, or for `cache` of a node-agent (`socket` in its configuration)
     #[arg(long, global = true, value_name = "PATH", env = "STRAIT_SOCKET", default_value = "/run/strait/gateway.sock")]
     socket: PathBuf,
     /// How results are written
@@ -46,6 +47,9 @@ enum Command {
     Status,
     /// Ask a question, and see who answers what
     Query(QueryArgs),
+    /// The answer cache of the gateway, or of the node-agent whose --socket is given
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -111,6 +115,7 @@ impl Cli {
             Command::Peer(command) => command.run(&gateway, &mut output).await,
             Command::Status => crate::status::run(&gateway, &mut output).await,
             Command::Query(args) => args.run(&gateway, &mut output).await,
+            Command::Cache(command) => command.run(&gateway, &mut output).await,
             Command::Config(command) => command.run(&mut output),
             Command::Pki(command) => Ok(command.run().map(|()| Outcome::Done)?),
             Command::Lab(args) => Ok(args.run().await.map(|()| Outcome::Done)?),

@@ -1,6 +1,7 @@
 //! gatewayctl: the operator's tool. The command line is in `cli`, each command in a file of its own.
 
 mod admin;
+mod cache;
 mod cli;
 mod completion;
 mod config;

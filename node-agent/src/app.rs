@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use strait_config::NodeAgentConfig;
+use strait_federation::{AdminSocket, CacheService};
 use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
 use strait_process::Process;
 use strait_resolve::{ResolveMetrics, Resolver, ResolverSettings, Transit};
 use strait_serve::{DnsListeners, ServeMetrics, StreamLimits};
+use tonic::service::Routes;
 
 use crate::hosts::HostsFiles;
 use crate::peers::PeerFeed;
@@ -20,6 +22,10 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
     // Bound first: a port that is taken is said before anything else begins.
     let listening = process.readiness.gate("listening");
     let listeners = DnsListeners::bind(&config.listen).await?;
+    let socket = match &config.socket {
+        Some(path) => Some(AdminSocket::bind(path).await?),
+        None => None,
+    };
 
     let hosts = config.hosts.as_ref().map(HostsFiles::read);
     let local =
@@ -51,9 +57,17 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
         strait_process::watch_credentials(identity.credentials.clone(), &process.registry, stop)?;
     }
 
+    let admin = socket.map(|socket| {
+        let services = Routes::new(CacheService::new(Arc::clone(&resolver)).into_server());
+        tokio::spawn(socket.serve(services, process.shutdown.stop().clone()))
+    });
+
     tracing::info!(node = config.node, addresses = ?listeners.addresses(), "answering");
     listening.ready();
     let limits = StreamLimits::default().for_descriptors(process.descriptors, listeners.addresses().len());
     listeners.serve(resolver, limits, serve_metrics, process.shutdown.stop().clone()).await;
+    if let Some(admin) = admin {
+        admin.await?;
+    }
     Ok(())
 }

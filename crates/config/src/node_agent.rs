@@ -27,6 +27,7 @@ pub(crate) const KEYS: &[&str] = &[
     "listen",
     "allow",
     "admin",
+    "socket",
     "identity",
     "gateway",
     "state",
@@ -59,6 +60,8 @@ pub struct NodeAgentConfig {
     pub listen: Vec<SocketAddr>,
     /// Who may ask.
     pub allow: AccessList,
+    /// The admin API's Unix socket; none: there is none.
+    pub socket: Option<PathBuf>,
     /// Who we are; always there with `gateway` or `peers`.
     pub identity: Option<OwnIdentity>,
     /// The endpoints of this cluster's gateway; empty: none.
@@ -100,6 +103,7 @@ struct Fields {
     node: Option<String>,
     listen: Vec<SocketAddr>,
     allow: AccessList,
+    socket: Option<PathBuf>,
     identity: Option<IdentityDraft>,
     gateway: Vec<EndpointUrl>,
     state: Option<PathBuf>,
@@ -166,6 +170,7 @@ impl Fields {
         let node = root.get("node", units::label).map(|node| node.value);
         let addresses = listen::read(root);
         let allow = read_allow(root);
+        let socket = root.path("socket").map(|socket| socket.value);
         let identity = IdentityDraft::read(root);
         let gateway = read_gateway(root);
         let state = root.path("state").map(|Located { value: path, at }| {
@@ -187,7 +192,7 @@ impl Fields {
         let forward_claims: Vec<_> = forward.iter().map(upstreams::claim).collect();
         overlap::check(root.cx, &zones, &forward_claims, &peers, upstreams.is_some());
         check_needs(root, identity.as_ref(), has_peers);
-        Self { node, listen, allow, identity, gateway, state, zones, hosts, upstreams, forward, peers, daemon }
+        Self { node, listen, allow, socket, identity, gateway, state, zones, hosts, upstreams, forward, peers, daemon }
     }
 
     fn resolve(self, cx: &Context) -> Option<NodeAgentConfig> {
@@ -204,6 +209,7 @@ impl Fields {
             node: self.node?,
             listen: self.listen.clone(),
             allow: self.allow,
+            socket: self.socket,
             gateway: self.gateway,
             state: self.state,
             zones: self.zones.into_iter().filter_map(|zone| zone.resolve(cx)).collect(),

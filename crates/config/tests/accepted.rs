@@ -15,6 +15,7 @@ node: worker-1
 listen: ["127.0.0.1:5300", "[::1]:5300"]
 allow: [10.0.0.0/8]
 admin: 127.0.0.1:9153
+socket: node-agent.sock
 identity:
   certificate: tls.crt
   key: tls.key
@@ -120,6 +121,7 @@ fn every_key_of_a_node_agent() {
     let peer = &config.peers[0];
     assert_eq!((peer.name.as_str(), peer.suffix.to_string()), ("cluster-b", "cluster-b.example.com.".to_owned()));
     assert_eq!(peer.trust_bundle.trust_domain().as_str(), "cluster-b.example.com");
+    assert_eq!(config.socket, Some(folder.path().join("node-agent.sock")));
     let daemon = config.daemon;
     assert_eq!(daemon.admin, Some("127.0.0.1:9153".parse().unwrap()));
     assert_eq!((daemon.health.interval, daemon.health.timeout), (Duration::from_secs(2), Duration::from_millis(300)));

@@ -10,6 +10,7 @@
 mod admin;
 mod agent;
 mod agents;
+mod cache;
 mod client;
 mod convert;
 mod distribution;
@@ -25,6 +26,7 @@ mod testkit;
 pub use admin::{AdminBackend, AdminService, AdminSettings, QueryFailure, QueryOutcome};
 pub use agent::{AgentSubscription, SubscriptionError, SubscriptionSettings, SubscriptionStatus};
 pub use agents::{AgentBook, AgentEntry, MAX_AGENTS};
+pub use cache::CacheService;
 pub use convert::PeerError;
 pub use distribution::DistributionService;
 pub use gateway::{ChangeError, Federation};
@@ -33,5 +35,5 @@ pub use peers::{
     Directions, Generation, MAX_BUNDLE_LEN, MAX_ENDPOINTS, MAX_PEERS, PeerName, PeerNameError, PeerRecord, PeerSet,
 };
 pub use rules::{Conflict, Home, OnExisting};
-pub use socket::{AdminSocket, ConnectError, SocketError, connect_admin};
+pub use socket::{AdminSocket, ConnectError, SocketError, connect_admin, connect_cache};
 pub use store::{DocumentError, FileStore, StateStore, StoreError};

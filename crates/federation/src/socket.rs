@@ -1,4 +1,4 @@
-//! The admin socket: a Unix socket that is its owner's alone from its first moment.
+//! The admin socket of a gateway or a node-agent: a Unix socket that is its owner's alone from its first moment.
 //!
 //! It is made in a folder that nobody else can enter, given mode 0600 there, and then renamed into
 //! place; so there is no moment at which another user could connect.
@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 
 use hyper_util::rt::TokioIo;
 use strait_proto::v1::admin_client::AdminClient;
+use strait_proto::v1::cache_client::CacheClient;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint, Server};
 use tracing::{info, warn};
 
-use crate::admin::AdminService;
 use crate::store::{folder_of, make_folder};
 
 /// The longest path of a Unix socket, in octets, without the final zero (unix(7)).
@@ -25,11 +26,11 @@ const MAX_PATH: usize = 107;
 /// Why the admin socket cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// Another gateway answers there.
-    #[error("a gateway answers on {} already; stop it, or give this one its own `socket`", .0.display())]
+    /// Another daemon answers there.
+    #[error("a daemon answers on {} already; stop it, or give this one its own `socket`", .0.display())]
     InUse(PathBuf),
     /// Something else is there.
-    #[error("{} exists and is not a socket; remove it, or give the gateway another `socket`", .0.display())]
+    #[error("{} exists and is not a socket; remove it, or give the daemon another `socket`", .0.display())]
     NotASocket(PathBuf),
     /// The path does not fit.
     #[error("the path {} is too long for a Unix socket: at most {} octets, with room for a temporary name; use a shorter `socket`", .0.display(), MAX_PATH)]
@@ -44,23 +45,23 @@ pub enum SocketError {
     },
 }
 
-/// Why there is no connection to a gateway's admin socket.
+/// Why there is no connection to an admin socket.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// There is no socket.
-    #[error("there is no socket {}; is the gateway running? Name its socket with --socket (the `socket` of its configuration)", .0.display())]
+    #[error("there is no socket {}; is the gateway (or node-agent) running? Name its socket with --socket (the `socket` of its configuration)", .0.display())]
     Missing(PathBuf),
     /// Something else is there.
-    #[error("{} is not a socket; name the admin socket of the gateway with --socket (the `socket` of its configuration)", .0.display())]
+    #[error("{} is not a socket; name the admin socket of the gateway (or node-agent) with --socket (the `socket` of its configuration)", .0.display())]
     NotASocket(PathBuf),
     /// Nobody answers.
-    #[error("nobody answers on {}: the gateway that made it is gone; start the gateway", .0.display())]
+    #[error("nobody answers on {}: the daemon that made it is gone; start it", .0.display())]
     Stale(PathBuf),
     /// Not for this user.
-    #[error("no permission for {}: the socket is for the user the gateway runs as; become that user (sudo -u ..., or kubectl exec into its container)", .0.display())]
+    #[error("no permission for {}: the socket is for the user the daemon runs as; become that user (sudo -u ..., or kubectl exec into its container)", .0.display())]
     Permission(PathBuf),
     /// Anything else.
-    #[error("cannot connect to {}: {reason}; is it the admin socket of a gateway?", .path.display())]
+    #[error("cannot connect to {}: {reason}; is it the admin socket of a gateway or node-agent?", .path.display())]
     Failed {
         /// The socket.
         path: PathBuf,
@@ -77,7 +78,7 @@ pub struct AdminSocket {
 }
 
 impl AdminSocket {
-    /// Makes the socket, mode 0600. One that a dead gateway has left is replaced; one that somebody
+    /// Makes the socket, mode 0600. One that a dead daemon has left is replaced; one that somebody
     /// answers on is an error.
     pub async fn bind(path: &Path) -> Result<Self, SocketError> {
         let system = |source| SocketError::System { path: path.to_owned(), source };
@@ -102,17 +103,17 @@ impl AdminSocket {
     }
 
     /// Serves until `stop`, lets calls in work finish, and removes the socket.
-    pub async fn serve(self, service: AdminService, stop: CancellationToken) {
+    pub async fn serve(self, services: Routes, stop: CancellationToken) {
         let Self { listener, file } = self;
         info!(socket = %file.path.display(), "admin socket ready");
         let served = Server::builder()
-            .add_service(service.into_server())
+            .add_routes(services)
             .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled())
             .await;
         if let Err(error) = served {
             warn!(
                 error = strait_link::chain(&error),
-                "the admin socket is closed; gatewayctl cannot reach this gateway"
+                "the admin socket is closed; gatewayctl cannot reach this daemon"
             );
         }
     }
@@ -125,7 +126,7 @@ impl PrivateFolder {
     fn create(socket: &Path) -> io::Result<Self> {
         make_folder(socket)?;
         let folder = Self(folder_of(socket).join(format!(".strait-{}", std::process::id())));
-        // In a container every gateway has the same process id: clear what a killed one has left.
+        // In a container every daemon has the same process id: clear what a killed one has left.
         folder.clear();
         DirBuilder::new().mode(0o700).create(&folder.0)?;
         Ok(folder)
@@ -170,6 +171,15 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 
 /// Connects to a gateway's admin socket.
 pub async fn connect_admin(path: &Path) -> Result<AdminClient<Channel>, ConnectError> {
+    connect(path).await.map(AdminClient::new)
+}
+
+/// Connects to the admin socket of a gateway or a node-agent, for its answer cache.
+pub async fn connect_cache(path: &Path) -> Result<CacheClient<Channel>, ConnectError> {
+    connect(path).await.map(CacheClient::new)
+}
+
+async fn connect(path: &Path) -> Result<Channel, ConnectError> {
     // Once by hand: the system's own error says best what is wrong.
     UnixStream::connect(path).await.map_err(|error| explain(path, &error))?;
     let target = path.to_owned();
@@ -179,9 +189,7 @@ pub async fn connect_admin(path: &Path) -> Result<AdminClient<Channel>, ConnectE
     });
     // The connector knows where to go; the URI only fills the :authority of requests.
     let channel = Endpoint::from_static("http://gateway.strait").connect_with_connector(connector).await;
-    channel
-        .map(AdminClient::new)
-        .map_err(|error| ConnectError::Failed { path: path.to_owned(), reason: strait_link::chain(&error) })
+    channel.map_err(|error| ConnectError::Failed { path: path.to_owned(), reason: strait_link::chain(&error) })
 }
 
 fn explain(path: &Path, error: &io::Error) -> ConnectError {

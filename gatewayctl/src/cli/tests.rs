@@ -76,6 +76,14 @@ fn each_argument_error_says_what_to_write() {
             vec!["completion", "cmd"],
             "error: invalid value 'cmd' for '<SHELL>'\n  [possible values: bash, elvish, fish, powershell, zsh]",
         ),
+        (
+            vec!["cache", "flush"],
+            "error: the following required arguments were not provided:\n  <--name <NAME>|--zone <ZONE>|--all>",
+        ),
+        (
+            vec!["cache", "flush", "--all", "--name", "a.example.com"],
+            "error: the argument '--all' cannot be used with '--name <NAME>'",
+        ),
         (vec!["peers"], "error: unrecognized subcommand 'peers'\n\n  tip: a similar subcommand exists: 'peer'"),
     ];
     for (arguments, expected) in cases {
@@ -108,12 +116,14 @@ async fn arguments_that_do_not_go_together_are_usage_errors() {
 
 #[tokio::test]
 async fn without_a_gateway_the_socket_is_named() {
-    for command in [&["peer", "list"][..], &["peer", "show", "b"], &["peer", "remove", "b"], &["status"]] {
+    for command in
+        [&["peer", "list"][..], &["peer", "show", "b"], &["peer", "remove", "b"], &["status"], &["cache", "show"]]
+    {
         let arguments = [&["gatewayctl", "--socket", "/nonexistent/gateway.sock"], command].concat();
         let Err(Failure::Failed(error)) = Cli::try_parse_from(arguments).unwrap().run().await else {
             panic!("{command:?} found a gateway")
         };
-        let expected = "there is no socket /nonexistent/gateway.sock; is the gateway running? Name its socket with --socket (the `socket` of its configuration)";
+        let expected = "there is no socket /nonexistent/gateway.sock; is the gateway (or node-agent) running? Name its socket with --socket (the `socket` of its configuration)";
         assert_eq!(error.to_string(), expected);
     }
 }

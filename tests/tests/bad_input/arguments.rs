@@ -217,19 +217,19 @@ fn without_a_gateway_the_socket_is_named_and_what_to_do() {
     };
     cluster.gateways[0].kill();
     // The file of a gateway that was killed.
-    list(&socket, &format!("nobody answers on {socket}: the gateway that made it is gone; start the gateway"));
+    list(&socket, &format!("nobody answers on {socket}: the daemon that made it is gone; start it"));
     std::fs::remove_file(&socket).unwrap();
     list(
         &socket,
         &format!(
-            "there is no socket {socket}; is the gateway running? Name its socket with --socket (the `socket` of its configuration)"
+            "there is no socket {socket}; is the gateway (or node-agent) running? Name its socket with --socket (the `socket` of its configuration)"
         ),
     );
     let config = cluster.gateway().seat.config.to_string_lossy().into_owned();
     list(
         &config,
         &format!(
-            "{config} is not a socket; name the admin socket of the gateway with --socket (the `socket` of its configuration)"
+            "{config} is not a socket; name the admin socket of the gateway (or node-agent) with --socket (the `socket` of its configuration)"
         ),
     );
 }
@@ -260,7 +260,7 @@ fn another_user_may_not_use_the_socket_and_is_told_whose_it_is() {
         return skip(&format!("no other user can be taken: {err}"));
     }
     let expected = format!(
-        "error: no permission for {}: the socket is for the user the gateway runs as; become that user (sudo -u ..., or \
+        "error: no permission for {}: the socket is for the user the daemon runs as; become that user (sudo -u ..., or \
          kubectl exec into its container)\n",
         socket.display()
     );

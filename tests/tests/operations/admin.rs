@@ -95,7 +95,7 @@ fn two_gateways_share_neither_state_nor_socket_and_the_socket_is_its_owners() {
         ),
         (
             other.replace("gateway-0-peers.json", "other-peers.json"),
-            format!("gateway: a gateway answers on {taken} already; stop it, or give this one its own `socket`\n"),
+            format!("gateway: a daemon answers on {taken} already; stop it, or give this one its own `socket`\n"),
         ),
     ];
     for (config, expected) in cases {

@@ -7,7 +7,10 @@ use strait_proto::v1;
 
 use super::*;
 use crate::testkit::home;
-use crate::{AdminBackend, AdminSettings, AgentBook, Federation, FileStore, InboundBook, QueryFailure, QueryOutcome};
+use crate::{
+    AdminBackend, AdminService, AdminSettings, AgentBook, Federation, FileStore, InboundBook, QueryFailure,
+    QueryOutcome,
+};
 
 struct NoLinks;
 
@@ -47,7 +50,7 @@ async fn the_socket_is_its_owners_alone_serves_and_goes() {
     let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["gateway.sock"], "nothing else is left in the folder");
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(socket.serve(service(folder.path()), stop.clone()));
+    let serving = tokio::spawn(socket.serve(Routes::new(service(folder.path()).into_server()), stop.clone()));
     let mut client = connect_admin(&path).await.unwrap();
     assert_eq!(client.status(v1::StatusRequest {}).await.unwrap().into_inner().cluster, "a");
     drop(client);
@@ -63,7 +66,7 @@ async fn a_socket_is_replaced_only_when_nobody_answers() {
     let alive = AdminSocket::bind(&path).await.unwrap();
     let error = AdminSocket::bind(&path).await.unwrap_err().to_string();
     let expected = "stop it, or give this one its own `socket`";
-    assert_eq!(error, format!("a gateway answers on {} already; {expected}", path.display()));
+    assert_eq!(error, format!("a daemon answers on {} already; {expected}", path.display()));
     drop(alive);
     // A killed gateway's socket: the file without anyone behind it.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -85,7 +88,7 @@ async fn a_place_that_cannot_be_a_socket_is_an_error() {
     let file = folder.path().join("file");
     std::fs::write(&file, "mine").unwrap();
     let error = AdminSocket::bind(&file).await.unwrap_err().to_string();
-    let expected = "exists and is not a socket; remove it, or give the gateway another `socket`";
+    let expected = "exists and is not a socket; remove it, or give the daemon another `socket`";
     assert_eq!(error, format!("{} {expected}", file.display()));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
 
@@ -105,18 +108,18 @@ async fn a_connection_that_fails_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gateway.sock");
     let error = connect_admin(&path).await.unwrap_err().to_string();
-    let expected = "is the gateway running? Name its socket with --socket (the `socket` of its configuration)";
+    let expected =
+        "is the gateway (or node-agent) running? Name its socket with --socket (the `socket` of its configuration)";
     assert_eq!(error, format!("there is no socket {}; {expected}", path.display()));
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let error = connect_admin(&path).await.unwrap_err().to_string();
-    let expected = "the gateway that made it is gone; start the gateway";
+    let expected = "the daemon that made it is gone; start it";
     assert_eq!(error, format!("nobody answers on {}: {expected}", path.display()));
     // The system says "refused" of a file that is no socket too; no gateway has made it.
     let file = folder.path().join("gateway.yaml");
     std::fs::write(&file, "").unwrap();
     let error = connect_admin(&file).await.unwrap_err().to_string();
-    let expected =
-        "is not a socket; name the admin socket of the gateway with --socket (the `socket` of its configuration)";
+    let expected = "is not a socket; name the admin socket of the gateway (or node-agent) with --socket (the `socket` of its configuration)";
     assert_eq!(error, format!("{} {expected}", file.display()));
     // The tests may run as root, who is refused nothing.
     let refused = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
