@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", PROGRAM),
     ("node-agent", PROGRAM),
     ("gatewayctl", PROGRAM),
+    ("strait-bench", &["strait-datagram"]),
 ];
 
 /// What the programs may depend on: every library.

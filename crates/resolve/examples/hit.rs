@@ -1,0 +1,91 @@
+//! The hit path by itself: answers so many questions from the cache (`hit cached COUNT`) or from a static zone
+//! (`hit static COUNT`), without sockets. Made for `valgrind --tool=callgrind`; `tests/bench` counts the instructions of
+//! one answer with it.
+#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a program for whoever measures: a panic is its report")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use strait_resolve::zone::ZoneBuilder;
+use strait_resolve::{
+    AccessList, Ask, BoxFuture, CacheSettings, Now, Origin, QueryLog, ResolveMetrics, Resolver, ResolverSettings,
+    Respond, Route, RouteTable, Source, SourceError, Transit, Transport,
+};
+use strait_wire::{Answer, Name, RecordType};
+
+/// Names asked for in turn.
+const NAMES: usize = 1_000;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [kind, count] = arguments.as_slice() else {
+        eprintln!("usage: hit cached|static COUNT");
+        std::process::exit(2);
+    };
+    let count: usize = count.parse().unwrap();
+    let resolver = resolver(kind == "cached");
+    let questions: Vec<Vec<u8>> = (0..NAMES).map(question).collect();
+    let origin = Origin {
+        client: "127.0.0.1:4242".parse().unwrap(),
+        transport: Transport::Udp,
+        identity: None,
+        keepalive: None,
+    };
+    warm(&resolver, &questions, &origin);
+    let mut reply = Vec::with_capacity(4096);
+    for number in 0..count {
+        reply.clear();
+        let now = resolver.respond_now(&questions[number % NAMES], &origin, &mut reply);
+        assert!(matches!(now, Now::Reply), "every question is answered at once");
+    }
+    assert!(count == 0 || reply.ends_with(&[192, 0, 2, 1]), "with the address");
+}
+
+/// Asks every question once.
+fn warm(resolver: &Resolver, questions: &[Vec<u8>], origin: &Origin) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for question in questions {
+            resolver.respond(question, origin).await.unwrap();
+        }
+    });
+}
+
+fn resolver(cached: bool) -> Resolver {
+    let apex: Name = "bench.example".parse().unwrap();
+    let mut zone = ZoneBuilder::new(apex.clone(), 3600);
+    for number in 0..NAMES {
+        zone.record(&format!("h{number}"), RecordType::A, None, "192.0.2.1").unwrap();
+    }
+    let zone: Arc<dyn Source> = Arc::new(zone.build().unwrap());
+    let (kind, source) = if cached { ("upstream", Arc::new(Distant(zone)) as _) } else { ("static", zone) };
+    let (routes, _) = RouteTable::new([Route { zone: apex, kind, source, cached }]);
+    Resolver::new(ResolverSettings {
+        admit: Arc::new(AccessList::local()),
+        cache: CacheSettings::default(),
+        routes,
+        follow_aliases: true,
+        transit: Transit::Refused,
+        deadline: Duration::from_secs(3),
+        metrics: Arc::new(ResolveMetrics::new(&prometheus::Registry::new()).unwrap()),
+        query_log: QueryLog::off(),
+    })
+}
+
+/// A source that is not asked at once, as if it were behind a network.
+struct Distant(Arc<dyn Source>);
+
+impl Source for Distant {
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
+        Box::pin(async move { Ok(self.0.answer_now(ask).unwrap()) })
+    }
+}
+
+/// A question as a stub resolver asks it.
+fn question(number: usize) -> Vec<u8> {
+    let name: Name = format!("h{number}.bench.example").parse().unwrap();
+    let mut packet = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    packet.extend_from_slice(name.as_wire());
+    packet.extend_from_slice(&[0, 1, 0, 1]);
+    packet
+}
