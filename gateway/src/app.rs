@@ -78,7 +78,7 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     let settings = PeerListenerSettings {
         tls: trust.tls,
         trust: trust.store,
-        limits: StreamLimits::default().for_descriptors(process.descriptors, listeners.addresses().len()),
+        limits: StreamLimits::of_peers().for_descriptors(process.descriptors, listeners.addresses().len()),
         observer: inbound,
         services: Routes::new(distribution),
     };

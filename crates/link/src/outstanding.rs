@@ -1,38 +1,34 @@
 //! The bound on questions outstanding to one group of servers.
 
 use std::sync::Arc;
-
-use prometheus::IntGauge;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::metrics::GroupMetrics;
 
 /// Room for questions; who finds none is refused and counted.
 pub(crate) struct Outstanding {
-    room: Semaphore,
+    taken: AtomicUsize,
+    max: usize,
     metrics: Arc<GroupMetrics>,
 }
 
 /// Room taken; given back when dropped.
-pub(crate) struct Taken<'a> {
-    _permit: SemaphorePermit<'a>,
-    gauge: &'a IntGauge,
-}
+pub(crate) struct Taken<'a>(&'a Outstanding);
 
 impl Outstanding {
     pub(crate) fn new(max: usize, metrics: Arc<GroupMetrics>) -> Self {
-        Self { room: Semaphore::new(max.min(Semaphore::MAX_PERMITS)), metrics }
+        Self { taken: AtomicUsize::new(0), max, metrics }
     }
 
     /// Takes room for one question, if there is any.
     pub(crate) fn take(&self) -> Option<Taken<'_>> {
-        let Ok(permit) = self.room.try_acquire() else {
+        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.max {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
             self.metrics.overloaded.inc();
             return None;
-        };
-        let gauge = &self.metrics.outstanding;
-        gauge.inc();
-        Some(Taken { _permit: permit, gauge })
+        }
+        self.metrics.outstanding.inc();
+        Some(Taken(self))
     }
 
     /// How much room is taken.
@@ -44,6 +40,7 @@ impl Outstanding {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.gauge.dec();
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.outstanding.dec();
     }
 }

@@ -4,12 +4,11 @@
 //! kept for clients that ask for it (RFC 6840 5.7); no client subnet, ever (RFC 7871 11.1).
 
 use strait_resolve::Ask;
-use strait_wire::{Class, ClusterPath, Edns, EdnsOption, Flags, Header, Name, Question, RecordType, option};
+use strait_wire::{Class, ClusterPath, Edns, Flags, Header, Name, Question, RecordType, option};
 
 /// The block that questions inside TLS are padded to (RFC 8467 4.1).
 const QUERY_BLOCK: usize = 128;
-/// An OPT record without options, and an option without data.
-const OPT_LEN: usize = 11;
+/// An option without data.
 const OPTION_LEN: usize = 4;
 
 /// Whether a question is padded; only what is encrypted gains by it (RFC 7830 6).
@@ -21,24 +20,39 @@ pub(crate) enum Padding {
 
 /// The question in wire format, with `name` as the name asked for (its case may have been changed).
 pub(crate) fn encode(id: u16, ask: &Ask, name: &Name, path: &ClusterPath, padding: Padding) -> Vec<u8> {
+    // Mostly that is enough, and the only allocation.
     let mut out = Vec::with_capacity(2 * QUERY_BLOCK);
     let flags = Flags(Flags::RD | Flags::AD).with(Flags::CD, ask.checking_disabled);
     Header { id, flags, qdcount: 1, ancount: 0, nscount: 0, arcount: 1 }.write(&mut out);
     out.extend_from_slice(name.as_wire());
     out.extend_from_slice(&ask.question.rtype.0.to_be_bytes());
     out.extend_from_slice(&ask.question.class.0.to_be_bytes());
-    let mut edns = Edns { dnssec_ok: ask.dnssec_ok, ..Edns::default() };
+    Edns { dnssec_ok: ask.dnssec_ok, ..Edns::default() }.write(&mut out);
+    let options = out.len();
     if !path.is_empty() {
-        edns.options.push(EdnsOption { code: option::CLUSTER_PATH, data: path.encode() });
+        write_option(&mut out, option::CLUSTER_PATH, |data| path.write(data));
     }
     if padding == Padding::On {
-        let options: usize = edns.options.iter().map(|o| OPTION_LEN + o.data.len()).sum();
-        let bare = out.len() + OPT_LEN + options + OPTION_LEN;
-        let data = vec![0; bare.next_multiple_of(QUERY_BLOCK) - bare];
-        edns.options.push(EdnsOption { code: option::PADDING, data });
+        let padded = (out.len() + OPTION_LEN).next_multiple_of(QUERY_BLOCK);
+        write_option(&mut out, option::PADDING, |data| data.resize(padded, 0));
     }
-    edns.write(&mut out);
+    set_length(&mut out, options);
     out
+}
+
+/// Appends an option whose data `write` appends.
+fn write_option(out: &mut Vec<u8>, code: u16, write: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(&code.to_be_bytes());
+    out.extend_from_slice(&[0, 0]);
+    let data = out.len();
+    write(out);
+    set_length(out, data);
+}
+
+/// Sets the two-octet length before the data that begin at `data`; a path and padding are at most some 1,200 octets.
+fn set_length(out: &mut [u8], data: usize) {
+    let len = (out.len() - data) as u16;
+    out[data - 2..data].copy_from_slice(&len.to_be_bytes());
 }
 
 /// `name` with the case of each letter drawn anew: what a forger has to guess besides port and identifier.
@@ -64,7 +78,7 @@ pub(crate) fn probe(zone: &Name, path: ClusterPath) -> Ask {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use strait_wire::{Message, UDP_PAYLOAD};
+    use strait_wire::{EdnsOption, Message, UDP_PAYLOAD};
 
     use super::*;
 

@@ -155,9 +155,9 @@ impl Share {
         self.mark.idle_since.store(0, Ordering::Relaxed);
     }
 
-    /// Resolves when the connection's descriptor is needed.
-    pub(crate) async fn evicted(&self) {
-        self.mark.evicted.cancelled().await;
+    /// Cancelled when the connection's descriptor is needed.
+    pub(crate) fn eviction(&self) -> CancellationToken {
+        self.mark.evicted.clone()
     }
 }
 

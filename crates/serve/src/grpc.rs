@@ -39,6 +39,9 @@ const MAX_PACKET_LEN: usize = MAX_MESSAGE_LEN + 16;
 /// which the shortest has 17 octets.
 pub(crate) const MAX_BATCH_MESSAGES: usize = 2048;
 
+/// Streams of one connection at a time, of which each unary call takes one.
+const MAX_STREAMS: u32 = 256;
+
 /// `Exchange` streams of one connection at a time. A link needs one.
 pub(crate) const MAX_EXCHANGE_STREAMS: usize = 8;
 
@@ -100,7 +103,7 @@ pub(crate) struct GrpcServer {
 impl GrpcServer {
     /// Serves until `stop` is given and all connections are gone.
     pub(crate) async fn serve(self, incoming: mpsc::Receiver<PeerStream>, services: Routes) {
-        let streams = u32::try_from(self.limits.max_in_flight).unwrap_or(u32::MAX);
+        let streams = u32::try_from(self.limits.max_in_flight).map_or(MAX_STREAMS, |max| max.min(MAX_STREAMS));
         let stop = self.stop.clone();
         let incoming = ReceiverStream::new(incoming).map(Ok::<_, Infallible>);
         let dns = DnsServer::new(self.clone()).max_decoding_message_size(MAX_BATCH_LEN);

@@ -32,7 +32,16 @@ const CONNECTIONS_SHARE: u64 = 2;
 /// And handshakes at most one in this many.
 const HANDSHAKES_SHARE: u64 = 8;
 
+/// Questions of a peer's connection in work at a time. A node-agent has one connection for all that its node asks a
+/// cluster: names that hang must not hold back the others, up to as many as an agent lets wait for a peer.
+const PEER_IN_FLIGHT: usize = 4096;
+
 impl StreamLimits {
+    /// The bounds of connections of verified peers.
+    pub fn of_peers() -> Self {
+        Self { max_in_flight: PEER_IN_FLIGHT, ..Self::default() }
+    }
+
     /// Lowers the limits to what a process with so many file descriptors and listeners can serve.
     pub fn for_descriptors(mut self, descriptors: u64, listeners: usize) -> Self {
         let each = |share: u64| usize::try_from(descriptors / share).unwrap_or(usize::MAX) / listeners.max(1);

@@ -29,7 +29,19 @@ impl ClusterPath {
 
     /// The option's data.
     pub fn encode(&self) -> Vec<u8> {
-        self.0.join(",").into_bytes()
+        let mut data = Vec::new();
+        self.write(&mut data);
+        data
+    }
+
+    /// Appends the option's data.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        for (i, cluster) in self.0.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(cluster.as_bytes());
+        }
     }
 
     /// Whether no cluster has been passed.

@@ -1,24 +1,28 @@
 //! `strait.v1.Dns/Exchange`: batches of questions up, batches of answers down, in any order.
-//! Everything that is ready at a moment leaves in one batch.
+//! Everything that is ready when HTTP/2 has room for it leaves in one batch.
 
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use strait_proto::v1::dns_server::Dns;
 use strait_proto::v1::{Batch, Message};
-use strait_resolve::Now;
+use strait_resolve::{Now, Pending};
 use strait_wire::MAX_MESSAGE_LEN;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep};
+use tokio_stream::Stream;
+use tokio_util::sync::{PollSemaphore, WaitForCancellationFutureOwned};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::delivery::Held;
 use super::{GrpcServer, MAX_BATCH_MESSAGES, peer};
 use crate::StreamLimits;
 use crate::common::Account;
-use crate::questions::{Questions, within};
+use crate::questions::Questions;
 
 /// Octets of answers that make a batch full; while more are waiting, no further question is taken and no further
 /// answer made.
@@ -26,9 +30,9 @@ const FULL: usize = 64 << 10;
 
 #[tonic::async_trait]
 impl Dns for GrpcServer {
-    type ExchangeStream = ReceiverStream<Result<Batch, Status>>;
+    type ExchangeStream = Exchange;
 
-    async fn exchange(&self, request: Request<Streaming<Batch>>) -> Result<Response<Self::ExchangeStream>, Status> {
+    async fn exchange(&self, request: Request<Streaming<Batch>>) -> Result<Response<Exchange>, Status> {
         let peer = peer(request.extensions())?.clone();
         let place = Arc::clone(&peer.streams)
             .try_acquire_owned()
@@ -38,95 +42,113 @@ impl Dns for GrpcServer {
             incoming: request.into_inner(),
             pending: Vec::new().into_iter(),
             waiting: None,
-            room: peer.room,
+            room: PollSemaphore::new(peer.room),
             questions,
-            ready: Vec::new(),
-            ready_octets: 0,
-            ready_since: Instant::now(),
+            answers: Answers::default(),
             account: self.common.account(),
+            limits: self.limits.clone(),
+            idle: Box::pin(tokio::time::sleep(self.limits.idle_timeout)),
             last_question: Instant::now(),
+            stopped: Box::pin(self.stop.clone().cancelled_owned()),
             ending: false,
+            ended: false,
         };
-        // One batch is with the transport, the next one grows meanwhile.
-        let (answers, outgoing) = mpsc::channel(1);
-        let (stop, limits) = (self.stop.clone(), self.limits.clone());
-        // The task ends with the stream of answers, and that with its connection.
-        tokio::spawn(async move {
-            if let Err(status) = exchange.run(&answers, &stop, &limits).await {
-                // A client that does not read does not get to know why either.
-                let _ = within(limits.write_timeout, answers.send(Err(status))).await;
-            }
-        });
-        let mut response = Response::new(ReceiverStream::new(outgoing));
+        let mut response = Response::new(exchange);
         response.extensions_mut().insert(Held::new(place));
         Ok(response)
     }
 }
 
-/// One stream.
-struct Exchange {
+/// One stream. HTTP/2 asks for its next batch while the client takes answers; while it does not, nothing is read, and
+/// the connection is cut off ([`super::delivery`]).
+pub(crate) struct Exchange {
     incoming: Streaming<Batch>,
     /// Of the last batch, what is not taken yet.
     pending: std::vec::IntoIter<Message>,
     /// A question that needs work and waits for room.
-    waiting: Option<Message>,
-    room: Arc<Semaphore>,
+    waiting: Option<(u64, Pending)>,
+    /// Room for questions in work, shared by all streams of the connection.
+    room: PollSemaphore,
     questions: Questions<(u64, OwnedSemaphorePermit)>,
-    ready: Vec<Message>,
-    ready_octets: usize,
-    /// When the transport last took a batch, or the first answer became ready after that.
-    ready_since: Instant,
+    answers: Answers,
     /// The octets ready, in the sum of all connections.
     account: Account,
+    limits: StreamLimits,
+    idle: Pin<Box<Sleep>>,
     /// When the last question came or the last answer left.
     last_question: Instant,
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Nothing is read any more.
     ending: bool,
+    ended: bool,
+}
+
+impl Stream for Exchange {
+    type Item = Result<Batch, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let next = ready!(self.poll_batch(cx)).transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        Poll::Ready(next)
+    }
 }
 
 impl Exchange {
-    async fn run(
-        mut self,
-        answers: &mpsc::Sender<Result<Batch, Status>>,
-        stop: &CancellationToken,
-        limits: &StreamLimits,
-    ) -> Result<(), Status> {
+    /// The next batch: all answers that are there. None at the end.
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Batch>, Status>> {
+        if !self.ending && self.stopped.as_mut().poll(cx).is_ready() {
+            self.ending = true;
+        }
         loop {
-            self.take_messages()?;
-            if self.ending && self.is_done() {
-                return Ok(());
+            self.take_messages(cx)?;
+            if self.read(cx)? {
+                continue;
             }
-            let waiting = self.account.set(self.ready_octets);
-            waiting.map_err(|_| Status::resource_exhausted("too many answers wait to be read"))?;
-            let idle = !self.ending && self.is_done();
-            let reading = !self.ending && self.waiting.is_none() && self.has_room();
-            let room = Arc::clone(&self.room);
-            tokio::select! {
-                biased;
-                () = answers.closed() => return Ok(()),
-                () = stop.cancelled(), if !self.ending => self.ending = true,
-                place = room.acquire_owned(), if self.waiting.is_some() && self.questions.has_room() => {
-                    if let (Ok(place), Some(Message { id, wire })) = (place, self.waiting.take()) {
-                        // A copy: what came is a slice of its whole batch.
-                        self.questions.take((id, place), Bytes::copy_from_slice(&wire));
-                    }
-                }
-                ((id, _), reply) = self.questions.next(), if self.has_room() => self.collect(id, reply),
-                batch = self.incoming.message(), if reading => match batch? {
-                    Some(batch) => self.take_batch(batch)?,
-                    None => self.ending = true,
-                },
-                slot = answers.reserve(), if !self.ready.is_empty() => {
-                    let Ok(slot) = slot else { return Ok(()) };
-                    slot.send(Ok(self.next_batch()));
-                    self.last_question = Instant::now();
-                }
-                () = tokio::time::sleep_until(self.ready_since + limits.write_timeout), if !self.ready.is_empty() => {
-                    return Err(Status::deadline_exceeded("answers are not being read"));
-                }
-                () = tokio::time::sleep_until(self.last_question + limits.idle_timeout), if idle => return Ok(()),
+            // A question that is done may leave its place to one that waits.
+            if !self.collect(cx) {
+                break;
             }
         }
+        let waiting = self.account.set(self.answers.octets.len());
+        waiting.map_err(|_| Status::resource_exhausted("too many answers wait to be read"))?;
+        if !self.answers.is_empty() {
+            self.last_question = Instant::now();
+            // Less than before is never refused.
+            let _ = self.account.set(0);
+            return Poll::Ready(Ok(Some(self.answers.take())));
+        }
+        match self.is_done() {
+            true if self.ending => Poll::Ready(Ok(None)),
+            true => self.poll_idle(cx),
+            false => Poll::Pending,
+        }
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Batch>, Status>> {
+        loop {
+            ready!(self.idle.as_mut().poll(cx));
+            let ends = self.last_question + self.limits.idle_timeout;
+            if ends <= Instant::now() {
+                return Poll::Ready(Ok(None));
+            }
+            self.idle.as_mut().reset(ends);
+        }
+    }
+
+    /// Reads one batch; false when there is none, or no room for it.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Status> {
+        if !self.may_read() {
+            return Ok(false);
+        }
+        match Pin::new(&mut self.incoming).poll_next(cx) {
+            Poll::Ready(Some(batch)) => self.take_batch(batch?)?,
+            Poll::Ready(None) => self.ending = true,
+            Poll::Pending => return Ok(false),
+        }
+        Ok(true)
     }
 
     fn take_batch(&mut self, batch: Batch) -> Result<(), Status> {
@@ -143,66 +165,98 @@ impl Exchange {
         Ok(())
     }
 
-    /// Answers at once what can be, up to a question that must wait for room.
-    fn take_messages(&mut self) -> Result<(), Status> {
-        while self.waiting.is_none() && self.has_room() {
-            let Some(message) = self.pending.next() else { break };
+    /// Answers at once what can be, and takes into work what there is room for, up to a question that must wait for it.
+    fn take_messages(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
+        while self.answers.has_room() {
+            if let Some((id, pending)) = self.waiting.take() {
+                let place = match self.questions.has_room() {
+                    true => self.room.poll_acquire(cx),
+                    false => Poll::Pending,
+                };
+                // The room is never closed, so there is always a place in the end.
+                let Poll::Ready(Some(place)) = place else {
+                    self.waiting = Some((id, pending));
+                    break;
+                };
+                self.questions.take((id, place), pending);
+            }
+            let Some(message) = self.pending.next() else {
+                // Gives the memory of the batch back.
+                self.pending = Vec::new().into_iter();
+                break;
+            };
             if message.wire.len() > MAX_MESSAGE_LEN {
                 return Err(Status::invalid_argument("a DNS message has at most 65,535 octets"));
             }
-            let mut reply = Vec::new();
-            match self.questions.answer_now(&message.wire, &mut reply) {
-                Now::Reply => self.push(message.id, reply),
-                Now::Nothing => {}
-                Now::Later(_) => self.waiting = Some(message),
+            let questions = &self.questions;
+            let answer = |reply: &mut Vec<u8>| questions.answer_now(&message.wire, reply);
+            if let Now::Later(pending) =
+                self.answers.push_with(answer, |now| matches!(now, Now::Reply).then_some(message.id))
+            {
+                self.waiting = Some((message.id, pending));
             }
-        }
-        if self.pending.len() == 0 {
-            // Gives the memory of the batch back.
-            self.pending = Vec::new().into_iter();
         }
         Ok(())
     }
 
-    fn collect(&mut self, id: u64, reply: Option<Vec<u8>>) {
-        let mut next = Some((id, reply));
-        while let Some((id, reply)) = next {
-            if let Some(reply) = reply {
-                self.push(id, reply);
+    /// Makes every answer that is ready and finds room; false when there is none.
+    fn collect(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut collected = false;
+        while self.answers.has_room() && !self.questions.is_empty() {
+            let questions = &mut self.questions;
+            let answer = |reply: &mut Vec<u8>| questions.poll_write(cx, reply);
+            let of_whom = |answered: &Poll<((u64, OwnedSemaphorePermit), bool)>| match answered {
+                Poll::Ready(((id, _), true)) => Some(*id),
+                _ => None,
+            };
+            if self.answers.push_with(answer, of_whom).is_pending() {
+                break;
             }
-            if !self.has_room() {
-                return;
-            }
-            next = self.questions.next_ready().map(|((id, _), reply)| (id, reply));
+            collected = true;
         }
+        collected
     }
 
-    fn push(&mut self, id: u64, reply: Vec<u8>) {
-        if self.ready.is_empty() {
-            self.ready_since = Instant::now();
-        }
-        self.ready_octets += reply.len();
-        self.ready.push(Message { id, wire: Bytes::from(reply) });
-    }
-
-    /// What is ready, up to the first answer that makes the batch full.
-    fn next_batch(&mut self) -> Batch {
-        let mut octets = 0;
-        let full = self.ready.iter().position(|message| {
-            octets += message.wire.len();
-            octets >= FULL
-        });
-        let messages: Vec<Message> = self.ready.drain(..full.map_or(self.ready.len(), |at| at + 1)).collect();
-        self.ready_octets -= octets;
-        self.ready_since = Instant::now();
-        Batch { messages }
-    }
-
-    fn has_room(&self) -> bool {
-        self.ready_octets < FULL
+    fn may_read(&self) -> bool {
+        !self.ending && self.waiting.is_none() && self.pending.len() == 0 && self.answers.has_room()
     }
 
     fn is_done(&self) -> bool {
-        self.questions.is_empty() && self.waiting.is_none() && self.ready.is_empty() && self.pending.len() == 0
+        self.questions.is_empty() && self.waiting.is_none() && self.answers.is_empty() && self.pending.len() == 0
+    }
+}
+
+/// Answers that are ready, one behind the other.
+#[derive(Default)]
+struct Answers {
+    octets: Vec<u8>,
+    places: Vec<(u64, Range<usize>)>,
+}
+
+impl Answers {
+    /// Appends what `answer` writes, if it is an answer to the question that `of_whom` names.
+    fn push_with<T>(&mut self, answer: impl FnOnce(&mut Vec<u8>) -> T, of_whom: impl FnOnce(&T) -> Option<u64>) -> T {
+        let start = self.octets.len();
+        let outcome = answer(&mut self.octets);
+        match of_whom(&outcome) {
+            Some(id) => self.places.push((id, start..self.octets.len())),
+            None => self.octets.truncate(start),
+        }
+        outcome
+    }
+
+    fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        self.octets.len() < FULL
+    }
+
+    /// All of them, as slices of one buffer. They are never more than a batch may hold: one beyond [`FULL`].
+    fn take(&mut self) -> Batch {
+        let octets = Bytes::from(std::mem::take(&mut self.octets));
+        let message = |(id, place): (u64, Range<usize>)| Message { id, wire: octets.slice(place) };
+        Batch { messages: self.places.drain(..).map(message).collect() }
     }
 }

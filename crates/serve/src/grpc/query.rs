@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::delivery::Held;
 use super::{GrpcServer, Peer, peer};
+use crate::questions::reply_to;
 
 #[tonic::async_trait]
 impl DnsService for GrpcServer {
@@ -17,16 +18,18 @@ impl DnsService for GrpcServer {
         let origin = self.origin(&peer);
         let question = request.into_inner().msg;
         let mut reply = Vec::new();
-        let reply = match self.respond.respond_now(&question, &origin, &mut reply) {
-            Now::Reply => Some(reply),
-            Now::Nothing => None,
-            Now::Later(_) => {
+        let is_reply = match self.respond.respond_now(&question, &origin, &mut reply) {
+            Now::Reply => true,
+            Now::Nothing => false,
+            Now::Later(pending) => {
                 // The room is never closed, so an error cannot happen.
                 let _place = Arc::clone(&peer.room).acquire_owned().await.ok();
-                self.respond.respond(&question, &origin).await
+                reply_to(&*self.respond, pending).await.write(&mut reply)
             }
         };
-        let reply = reply.ok_or_else(|| Status::invalid_argument("the packet is not a DNS question"))?;
+        if !is_reply {
+            return Err(Status::invalid_argument("the packet is not a DNS question"));
+        }
         let held = self.hold(&peer, reply.len())?;
         let mut response = Response::new(DnsPacket { msg: reply.into() });
         response.extensions_mut().insert(held);

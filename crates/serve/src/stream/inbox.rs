@@ -1,14 +1,20 @@
 //! What has been read of a stream, cut into messages (RFC 1035 4.2.2: a two-octet length, then the message).
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use strait_wire::{Header, MAX_MESSAGE_LEN};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// Read at a time from a quiet connection.
 const SMALL: usize = 2 << 10;
-/// Read at a time from a busy one; also the most that is ever held.
+/// Read at a time from a busy one: a TLS record.
+const MEDIUM: usize = 16 << 10;
+/// The most that is ever held.
 const LARGE: usize = 2 + MAX_MESSAGE_LEN;
+/// So many small reads in a row make a connection quiet.
+const CALM: u8 = 64;
 
 /// The octets read and not yet taken.
 #[derive(Default)]
@@ -16,8 +22,8 @@ pub(super) struct Inbox {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// The last read filled the buffer: more is waiting.
-    busy: bool,
+    /// Small reads in a row.
+    calm: u8,
 }
 
 /// A length that no message can have.
@@ -45,22 +51,36 @@ impl Inbox {
         self.start == self.end
     }
 
-    /// Reads once. The result is the number of octets; 0 at the end of the stream. Cancel safe.
-    pub(super) async fn fill<R: AsyncRead + Unpin>(&mut self, reader: &mut R) -> io::Result<usize> {
+    /// Reads once. The result is the number of octets; 0 at the end of the stream.
+    pub(super) fn poll_fill<S>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<io::Result<usize>>
+    where
+        S: AsyncRead + Unpin,
+    {
         self.make_room();
-        let room = &mut self.buffer[self.end..];
-        let space = room.len();
-        let read = reader.read(room).await?;
-        self.busy = read == space;
+        let mut room = ReadBuf::new(&mut self.buffer[self.end..]);
+        ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+        let read = room.filled().len();
+        self.calm = if self.end + read < SMALL { self.calm.saturating_add(1) } else { 0 };
         self.end += read;
-        Ok(read)
+        Poll::Ready(Ok(read))
     }
 
     fn make_room(&mut self) {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        let size = if self.busy || self.end >= SMALL { LARGE } else { SMALL };
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let size = match self.buffer.len() {
+            // The last read left no room, or a message needs more.
+            full if self.end == full || full == SMALL && self.calm == 0 => match full {
+                0 => SMALL,
+                SMALL => MEDIUM,
+                _ => LARGE,
+            },
+            size if self.calm >= CALM && self.end < SMALL && size > SMALL => SMALL,
+            size => size,
+        };
         if self.buffer.len() < size {
             self.buffer.resize(size, 0);
         } else if self.buffer.len() > size {
@@ -75,6 +95,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    impl Inbox {
+        async fn fill(&mut self, stream: &mut &[u8]) -> io::Result<usize> {
+            std::future::poll_fn(|cx| self.poll_fill(cx, stream)).await
+        }
+    }
 
     fn frame(len: usize, fill: u8) -> Vec<u8> {
         let mut frame = (len as u16).to_be_bytes().to_vec();
@@ -115,15 +141,18 @@ mod tests {
     #[tokio::test]
     async fn a_quiet_connection_holds_little() {
         let mut inbox = Inbox::default();
-        let burst: Vec<u8> = (0..100).flat_map(|_| frame(100, 1)).collect();
+        let burst: Vec<u8> = (0..1000).flat_map(|_| frame(100, 1)).collect();
         let mut burst = burst.as_slice();
         while !burst.is_empty() {
             inbox.fill(&mut burst).await.unwrap();
             while inbox.next_message().unwrap().is_some() {}
         }
+        assert!(inbox.buffer.len() > SMALL, "a busy one reads much at a time");
         assert!(inbox.buffer.len() <= LARGE);
-        inbox.fill(&mut frame(100, 1).as_slice()).await.unwrap();
-        inbox.next_message().unwrap();
+        for _ in 0..=CALM {
+            inbox.fill(&mut frame(100, 1).as_slice()).await.unwrap();
+            inbox.next_message().unwrap();
+        }
         inbox.make_room();
         assert_eq!(inbox.buffer.len(), SMALL);
     }

@@ -1,21 +1,22 @@
 //! Answers on their way out of a stream: all that is ready leaves in one write.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use strait_resolve::Now;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 /// Octets waiting to be written over which no further question is read and no further answer made.
 const FULL: usize = 64 << 10;
-/// What an empty outbox may keep allocated.
-const KEPT: usize = 4 << 10;
+/// What an empty outbox may keep allocated: a TLS record.
+const KEPT: usize = 16 << 10;
 
 /// The octets not yet written.
 pub(super) struct Outbox {
     buffer: Vec<u8>,
     written: usize,
-    /// The writer may hold octets of ours.
+    /// The stream may hold octets of ours.
     unflushed: bool,
     /// Since when the client owes it to take what waits, or, of more, the next [`FULL`] octets.
     owed_since: Instant,
@@ -23,36 +24,32 @@ pub(super) struct Outbox {
     taken: usize,
 }
 
-impl Default for Outbox {
-    fn default() -> Self {
-        Self { buffer: Vec::new(), written: 0, unflushed: false, owed_since: Instant::now(), taken: 0 }
-    }
-}
-
 impl Outbox {
-    /// Appends what `answer` writes, as one message, if it says that it is a reply.
-    pub(super) fn push_with(&mut self, answer: impl FnOnce(&mut Vec<u8>) -> Now) -> Now {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { buffer: Vec::new(), written: 0, unflushed: false, owed_since: now, taken: 0 }
+    }
+
+    /// Appends what `answer` writes, as one message, if `is_reply` finds that it is one.
+    pub(super) fn push_with<T>(
+        &mut self,
+        now: Instant,
+        answer: impl FnOnce(&mut Vec<u8>) -> T,
+        is_reply: impl FnOnce(&T) -> bool,
+    ) -> T {
         if self.is_empty() {
-            self.owe();
+            self.owe(now);
         }
         let start = self.buffer.len();
         self.buffer.extend_from_slice(&[0, 0]);
-        let now = answer(&mut self.buffer);
-        let length = u16::try_from(self.buffer.len() - start - 2);
-        match (&now, length) {
-            (Now::Reply, Ok(length)) => self.buffer[start..start + 2].copy_from_slice(&length.to_be_bytes()),
+        let outcome = answer(&mut self.buffer);
+        match u16::try_from(self.buffer.len() - start - 2) {
+            Ok(length) if is_reply(&outcome) => {
+                self.buffer[start..start + 2].copy_from_slice(&length.to_be_bytes());
+            }
             // Nothing that a length cannot tell is ever made; if it were, silence is better than a broken stream.
             _ => self.buffer.truncate(start),
         }
-        now
-    }
-
-    /// Appends one message.
-    pub(super) fn push(&mut self, message: &[u8]) {
-        self.push_with(|buffer| {
-            buffer.extend_from_slice(message);
-            Now::Reply
-        });
+        outcome
     }
 
     /// Whether everything is written and flushed.
@@ -71,8 +68,8 @@ impl Outbox {
         self.owed_since
     }
 
-    fn owe(&mut self) {
-        self.owed_since = Instant::now();
+    fn owe(&mut self, now: Instant) {
+        self.owed_since = now;
         self.taken = 0;
     }
 
@@ -81,32 +78,37 @@ impl Outbox {
         self.len() < FULL
     }
 
-    /// Writes once, or flushes when all is written. Cancel safe.
-    pub(super) async fn write<W: AsyncWrite + Unpin>(&mut self, writer: &mut W) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            writer.flush().await?;
-            self.unflushed = false;
-            return Ok(());
-        }
-        match writer.write(&self.buffer[self.written..]).await? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => {
-                self.written += n;
-                self.taken += n;
+    /// Writes as much as the stream takes, and flushes when all is written. The result is whether it took anything.
+    pub(super) fn poll_write<S>(&mut self, cx: &mut Context<'_>, stream: &mut S, now: Instant) -> io::Result<bool>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let mut wrote = false;
+        while self.written < self.buffer.len() {
+            let Poll::Ready(count) = Pin::new(&mut *stream).poll_write(cx, &self.buffer[self.written..])? else {
+                break;
+            };
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.written += count;
+            self.taken += count;
+            (self.unflushed, wrote) = (true, true);
+            if self.taken >= FULL {
+                self.owe(now);
             }
         }
-        if self.taken >= FULL {
-            self.owe();
-        }
-        self.unflushed = true;
         if self.written == self.buffer.len() {
             self.buffer.clear();
             self.buffer.shrink_to(KEPT);
             self.written = 0;
+            if self.unflushed && Pin::new(stream).poll_flush(cx)?.is_ready() {
+                (self.unflushed, wrote) = (false, true);
+            }
         } else if self.written >= FULL {
             self.buffer.drain(..self.written);
             self.written = 0;
         }
-        Ok(())
+        Ok(wrote)
     }
 }

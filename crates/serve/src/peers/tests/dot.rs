@@ -91,3 +91,22 @@ async fn draining_finishes_a_question_in_work() {
     soon(served.ended).await.unwrap();
     assert!(TcpStream::connect(served.address).await.is_err(), "nothing is accepted any more");
 }
+
+/// As many as a node-agent lets wait for a peer hold back nobody else on its one connection.
+#[tokio::test]
+async fn names_that_hang_do_not_hold_back_the_others_of_a_link() {
+    let served =
+        start(Alpn::Dot, StreamLimits { max_in_flight: StreamLimits::of_peers().max_in_flight, ..patient() }).await;
+    let mut tls = served.connect(served.peer_client(Alpn::Dot)).await.unwrap();
+    let hanging: Vec<Vec<u8>> = (0..4000).map(|n| message(HELD, n)).collect();
+    tls.write_all(&frames(&hanging)).await.unwrap();
+    eventually(|| served.script.held() == 4000).await;
+    tls.write_all(&frames([&message(LATER, 5000)])).await.unwrap();
+    assert_eq!(number(&soon(read_frame(&mut tls)).await.unwrap()), 5000);
+    served.script.release();
+    let mut seen = vec![false; 4000];
+    for _ in 0..4000 {
+        seen[number(&soon(read_frame(&mut tls)).await.unwrap()) as usize] = true;
+    }
+    assert!(seen.into_iter().all(|seen| seen));
+}
