@@ -77,7 +77,6 @@ impl AnswerCache {
 
     /// The entry under `key` that may be told when its source does not answer: past its time, not for too long, and
     /// no failure.
-    #[allow(dead_code, reason = "exchanges that are late or fail will call it")]
     pub(crate) fn get_stale(&self, key: &CacheKey, now: Instant) -> Option<Arc<Entry>> {
         let entry = self.table.as_ref()?.find(key)?;
         let told = entry.is_stale(now) && self.may_be_told_stale(&entry, now);
@@ -93,8 +92,12 @@ impl AnswerCache {
         entry.count_hit(self.settings.prefetch_hits.max(1));
     }
 
+    /// The answer, past its time, is told because its source is late: others need not wait for as long.
+    pub(crate) fn tell_late(&self, entry: &Entry) {
+        entry.tell_past_its_time(Instant::now(), self.settings.stale.recheck);
+    }
+
     /// Whether the answer just told should be asked for again before its time is over. Says yes once.
-    #[allow(dead_code, reason = "the hit path will call it")]
     pub(crate) fn claim_refresh(&self, entry: &Entry, now: Instant) -> bool {
         let hits = self.settings.prefetch_hits;
         hits > 0 && entry.claim_refresh(now, hits)

@@ -50,7 +50,7 @@ struct Table<W> {
 
 struct Flight<W> {
     waiting: Vec<W>,
-    _places: [Place; 2],
+    _places: Option<[Place; 2]>,
 }
 
 /// Who starts an exchange, and whose source it asks.
@@ -100,28 +100,41 @@ impl<W> Flights<W> {
             Ok(places) => places,
             Err(overloaded) => return Joined::Refused(overloaded, waiter),
         };
+        Joined::First(self.start(&mut table, key, Flight { waiting: vec![waiter], _places: Some(places) }))
+    }
+
+    /// An exchange that nobody waits for yet and nobody pays for. None: it is in flight, or there is no room.
+    pub(crate) fn depart(self: &Arc<Self>, key: &[u8]) -> Option<Departure<W>> {
+        let mut table = self.lock();
+        let has_room = !table.running.contains_key(key) && table.running.len() < MAX_EXCHANGES;
+        has_room.then(|| self.start(&mut table, key, Flight { waiting: Vec::new(), _places: None }))
+    }
+
+    fn start(self: &Arc<Self>, table: &mut Table<W>, key: &[u8], flight: Flight<W>) -> Departure<W> {
         let key: Arc<[u8]> = key.into();
-        table.running.insert(Arc::clone(&key), Flight { waiting: vec![waiter], _places: places });
-        Joined::First(Departure { flights: Arc::clone(self), key: Some(key) })
+        table.running.insert(Arc::clone(&key), flight);
+        let unwatched = !std::mem::replace(&mut table.watched, true);
+        Departure { flights: Arc::clone(self), key: Some(key), unwatched }
     }
 
-    /// Whether the caller is to look after those who wait too long from now on: nobody does yet.
-    pub(crate) fn needs_watching(&self) -> bool {
-        !std::mem::replace(&mut self.lock().watched, true)
-    }
-
-    /// Takes out those of whom `has_waited` is true. None: nothing is in flight any more, and nobody is watched.
-    pub(crate) fn take_overdue(&self, mut has_waited: impl FnMut(&mut W) -> bool) -> Option<Vec<W>> {
+    /// Takes out those for whom `verdict` has one. None: nothing is in flight any more, and nobody is watched.
+    pub(crate) fn take_where<V>(&self, mut verdict: impl FnMut(&mut W) -> Option<V>) -> Option<Vec<(W, V)>> {
         let mut table = self.lock();
         if table.running.is_empty() {
             table.watched = false;
             return None;
         }
-        let mut overdue = Vec::new();
+        let mut taken = Vec::new();
         for flight in table.running.values_mut() {
-            overdue.extend(flight.waiting.extract_if(.., &mut has_waited));
+            let mut at = 0;
+            while let Some(waiter) = flight.waiting.get_mut(at) {
+                match verdict(waiter) {
+                    Some(verdict) => taken.push((flight.waiting.swap_remove(at), verdict)),
+                    None => at += 1,
+                }
+            }
         }
-        Some(overdue)
+        Some(taken)
     }
 
     /// Exchanges in flight.
@@ -139,9 +152,16 @@ impl<W> Flights<W> {
 pub(crate) struct Departure<W> {
     flights: Arc<Flights<W>>,
     key: Option<Arc<[u8]>>,
+    unwatched: bool,
 }
 
 impl<W> Departure<W> {
+    /// Whether the caller is to have somebody look after those who wait too long, from now on until nothing is in
+    /// flight: nobody does yet.
+    pub(crate) fn is_unwatched(&self) -> bool {
+        self.unwatched
+    }
+
     /// Takes the exchange off the list: who joins now finds the answer in the cache. Who has waited comes back.
     pub(crate) fn land(&mut self) -> Vec<W> {
         let Some(key) = self.key.take() else { return Vec::new() };
@@ -234,13 +254,22 @@ mod tests {
     fn who_has_waited_too_long_is_taken_out() {
         let flights = Flights::new();
         let mut exchange = first(flights.join(b"key", anyone(), 1));
+        assert!(exchange.is_unwatched());
         assert!(matches!(flights.join(b"key", anyone(), 2), Joined::Shared));
-        assert!(flights.needs_watching());
-        assert!(!flights.needs_watching(), "somebody does");
-        assert_eq!(flights.take_overdue(|waiter| *waiter == 1), Some(vec![1]));
+        assert!(!first(flights.join(b"another", anyone(), 3)).is_unwatched(), "somebody does");
+        assert_eq!(flights.take_where(|waiter| (*waiter == 1).then_some("late")), Some(vec![(1, "late")]));
         assert_eq!(exchange.land(), [2]);
-        assert_eq!(flights.take_overdue(|_| true), None);
-        assert!(flights.needs_watching(), "nobody does any more");
+        assert_eq!(flights.take_where(|_| Some(())), None);
+        assert!(first(flights.join(b"key", anyone(), 4)).is_unwatched(), "nobody does any more");
+    }
+
+    #[test]
+    fn an_exchange_may_begin_before_anybody_waits() {
+        let flights = Flights::new();
+        let mut exchange = flights.depart(b"key").unwrap();
+        assert!(flights.depart(b"key").is_none());
+        assert!(matches!(flights.join(b"key", anyone(), 1), Joined::Shared));
+        assert_eq!(exchange.land(), [1]);
     }
 
     #[test]

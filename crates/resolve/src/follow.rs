@@ -27,6 +27,16 @@ pub(crate) async fn resolve(road: &Road, ask: &Ask, active: &Arc<ActiveTable>, r
     if let Some(entry) = road.look_up(&key, &ask.path, active, Instant::now()) {
         return entry;
     }
+    resolve_anew(road, ask, active, route).await
+}
+
+/// The same, whatever the cache says about the name itself.
+pub(crate) async fn resolve_anew(
+    road: &Road,
+    ask: &Ask,
+    active: &Arc<ActiveTable>,
+    route: &Arc<ActiveRoute>,
+) -> Arc<Entry> {
     let first = ask_source(road, ask, active, route).await;
     let mut chain = Chain::begin(ask.question.clone(), first, road.settings.cache.failure_lifetime());
     while let Some(target) = chain.dangling().filter(|_| road.settings.follow_aliases) {
@@ -37,7 +47,7 @@ pub(crate) async fn resolve(road: &Road, ask: &Ask, active: &Arc<ActiveTable>, r
         }
     }
     let entry = Arc::new(chain.finish(active.generation()));
-    keep(road, &key, ask, route, &entry);
+    keep(road, &CacheKey::of_ask(ask), ask, route, &entry);
     entry
 }
 

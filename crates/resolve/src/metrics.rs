@@ -36,6 +36,7 @@ pub struct ResolveMetrics {
     refused: IntCounterVec,
     pub(crate) shared: IntCounter,
     pub(crate) evictions: IntCounter,
+    pub(crate) prefetches: IntCounter,
     held: Held,
 }
 
@@ -84,6 +85,10 @@ impl ResolveMetrics {
                 "strait_cache_evictions_total",
                 "Answers put out of the cache before their time for want of room.",
             )?,
+            prefetches: IntCounter::new(
+                "strait_cache_prefetches_total",
+                "Answers asked for anew before their time was over, being asked for often.",
+            )?,
             held: Held::new()?,
         };
         let ZoneFamilies { requests, responses, durations, hits, misses } = metrics.zones.clone();
@@ -93,6 +98,7 @@ impl ResolveMetrics {
         registry.register(Box::new(durations))?;
         registry.register(Box::new(metrics.shared.clone()))?;
         registry.register(Box::new(metrics.evictions.clone()))?;
+        registry.register(Box::new(metrics.prefetches.clone()))?;
         registry.register(Box::new(metrics.held.clone()))?;
         Ok(metrics)
     }

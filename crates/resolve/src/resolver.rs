@@ -12,10 +12,12 @@ mod asked;
 mod depart;
 #[cfg(test)]
 pub(crate) mod kit;
+mod refresh;
 mod reply;
 mod settings;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -54,6 +56,10 @@ pub(crate) struct Road {
     pub(crate) asking: Sharing<Result<Answer, SourceError>>,
     /// Stands for the zone of names that no zone holds.
     nowhere: Arc<ZoneState>,
+    /// Answers being asked for anew before their time is over.
+    refreshing: Arc<AtomicUsize>,
+    /// Where that runs, since a hit may be answered outside of it.
+    runtime: Option<tokio::runtime::Handle>,
 }
 
 /// How far a question comes without waiting.
@@ -65,7 +71,7 @@ enum Travelled {
 }
 
 impl Resolver {
-    /// A resolver.
+    /// A resolver. Made within a tokio runtime it asks for popular answers before they expire; otherwise not.
     pub fn new(mut settings: ResolverSettings) -> Self {
         let metrics = &settings.metrics;
         let cache = AnswerCache::new(&settings.cache, metrics.evictions.clone());
@@ -74,7 +80,8 @@ impl Resolver {
         let nowhere = Arc::new(ZoneState::new("none", "none", metrics));
         let active = ArcSwap::from_pointee(active);
         let (flights, asking) = (Flights::new(), Sharing::default());
-        Self { road: Arc::new(Road { settings, cache, active, flights, asking, nowhere }) }
+        let (refreshing, runtime) = (Arc::default(), tokio::runtime::Handle::try_current().ok());
+        Self { road: Arc::new(Road { settings, cache, active, flights, asking, nowhere, refreshing, runtime }) }
     }
 
     /// Puts another route table in force; cached answers of zones whose source is another now are told no more,
@@ -147,7 +154,7 @@ impl Respond for Resolver {
 
 impl Road {
     /// The stages that need no waiting, in order.
-    fn travel(&self, asked: &Asked<'_>, active: &ActiveTable) -> Travelled {
+    fn travel(self: &Arc<Self>, asked: &Asked<'_>, active: &Arc<ActiveTable>) -> Travelled {
         let done = Travelled::Done;
         // Before the cache, for every question: the cache does not know who asked for what it holds, so
         // nobody who may not ask gets that far. (Every client that may ask sees the same names.)
@@ -158,6 +165,7 @@ impl Road {
         }
         let key = CacheKey::of_query(&asked.query);
         if let Some(entry) = self.look_up(&key, &asked.path, active, asked.arrived) {
+            self.refresh_if_due(&entry, asked, active);
             return done(Step::Cached(entry));
         }
         let Some(route) = active.find(key.name()) else {
@@ -193,9 +201,18 @@ impl Road {
         active: &ActiveTable,
         now: Instant,
     ) -> Option<Arc<Entry>> {
-        let entry = self.cache.get(key, now)?;
+        self.cache.get(key, now).filter(|entry| self.may_tell(entry, key, path, active))
+    }
+
+    /// The same of an answer past its time.
+    fn look_up_stale(&self, key: &CacheKey, path: &ClusterPath) -> Option<Arc<Entry>> {
+        let entry = self.cache.get_stale(key, Instant::now());
+        entry.filter(|entry| self.may_tell(entry, key, path, &self.active.load()))
+    }
+
+    fn may_tell(&self, entry: &Entry, key: &CacheKey, path: &ClusterPath, active: &ActiveTable) -> bool {
         let forbidden = !path.is_empty() && self.settings.transit == Transit::Refused && entry.is_through_peer();
-        (!forbidden && entry.is_current(key.name(), active)).then_some(entry)
+        !forbidden && entry.is_current(key.name(), active)
     }
 
     /// Keeps an answer, unless the routes it came by are no longer in force.

@@ -39,7 +39,24 @@ pub(crate) struct Waiter {
     client: Caller,
     zone: Arc<ZoneState>,
     since: tokio::time::Instant,
+    /// Whether an answer past its time has been looked for.
+    looked_for_stale: bool,
     _places: (Waiting, Place),
+}
+
+impl Waiter {
+    /// Whether so much time has passed.
+    fn has_waited(&self, now: tokio::time::Instant, time: Duration) -> bool {
+        now - self.since >= time
+    }
+}
+
+/// What becomes of who waits.
+enum Verdict {
+    /// Nobody is there any more.
+    LetGo,
+    /// A reply without the exchange.
+    Tell(Step),
 }
 
 /// Whom to reply to, and where.
@@ -53,20 +70,28 @@ struct Caller {
 }
 
 impl Caller {
+    /// The reply goes out. Better an answer past its time than a failure (RFC 8767 4).
     fn tell(self, step: Step) {
+        let step = if step.is_failure() { self.stale().map_or(step, Step::Stale) } else { step };
         let Self { road, query, arrived, origin, outlet, tag } = self;
         outlet.deliver(tag, Reply { origin, due: Due::Step(Box::new((road, query, arrived, step))) });
+    }
+
+    /// The answer past its time, when there is one that may be told.
+    fn stale(&self) -> Option<Arc<Entry>> {
+        let view = self.query.view();
+        self.road.look_up_stale(&CacheKey::of_query(&view), &view.cluster_path().ok()?)
     }
 }
 
 /// An exchange on its way; dropped before it lands, it tells those who wait that it broke off.
-struct Exchange {
-    departure: Departure<Waiter>,
-    zone: Arc<ZoneState>,
+pub(super) struct Exchange {
+    pub(super) departure: Departure<Waiter>,
+    pub(super) zone: Arc<ZoneState>,
 }
 
 impl Exchange {
-    fn land(mut self, entry: &Arc<Entry>) {
+    pub(super) fn land(mut self, entry: &Arc<Entry>) {
         for waiter in self.departure.land() {
             waiter.client.tell(Step::Exchanged(Arc::clone(entry)));
         }
@@ -98,15 +123,17 @@ impl Road {
         };
         let key = flight_key(active.generation(), &ask);
         let since = tokio::time::Instant::now();
-        let waiter = Waiter { client, zone: Arc::clone(&zone), since, _places: places };
+        let waiter = Waiter { client, zone: Arc::clone(&zone), since, looked_for_stale: false, _places: places };
         match self.flights.join(&key, route.starter(share), waiter) {
             Joined::First(departure) => {
+                if departure.is_unwatched() {
+                    self.watch();
+                }
                 let (road, exchange) = (Arc::clone(self), Exchange { departure, zone });
                 tokio::spawn(async move {
                     let entry = follow::resolve(&road, &ask, &active, &route).await;
                     exchange.land(&entry);
                 });
-                self.watch();
             }
             Joined::Shared => self.settings.metrics.shared.inc(),
             Joined::Refused(bound, waiter) => waiter.client.tell(Step::Refuse(Refusing::Overloaded(zone, bound))),
@@ -114,27 +141,44 @@ impl Road {
     }
 
     /// Has somebody look after those who wait too long, as long as anything is in flight.
-    fn watch(self: &Arc<Self>) {
-        if !self.flights.needs_watching() {
-            return;
-        }
-        let (flights, deadline) = (Arc::clone(&self.flights), self.settings.deadline);
+    pub(super) fn watch(self: &Arc<Self>) {
+        let road = Arc::clone(self);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(WATCH_INTERVAL).await;
-                let now = tokio::time::Instant::now();
-                let is_overdue = |waiter: &mut Waiter| now - waiter.since >= deadline || waiter.client.outlet.is_gone();
-                let Some(overdue) = flights.take_overdue(is_overdue) else { return };
-                for waiter in overdue.into_iter().filter(|waiter| !waiter.client.outlet.is_gone()) {
-                    waiter.client.tell(Step::Refuse(Refusing::Deadline(waiter.zone, deadline)));
+                let Some(ended) = road.flights.take_where(|waiter| road.verdict(waiter)) else { return };
+                for (waiter, verdict) in ended {
+                    match verdict {
+                        Verdict::LetGo => {}
+                        Verdict::Tell(step) => waiter.client.tell(step),
+                    }
                 }
             }
         });
+    }
+
+    /// What becomes of a client before its exchange lands, if it need not or must not wait any longer.
+    fn verdict(&self, waiter: &mut Waiter) -> Option<Verdict> {
+        let (now, timer) = (tokio::time::Instant::now(), self.settings.cache.stale.client_timer);
+        if waiter.client.outlet.is_gone() {
+            return Some(Verdict::LetGo);
+        }
+        if waiter.has_waited(now, self.settings.deadline) {
+            let refusing = Refusing::Deadline(Arc::clone(&waiter.zone), self.settings.deadline);
+            return Some(Verdict::Tell(Step::Refuse(refusing)));
+        }
+        if waiter.looked_for_stale || timer.is_zero() || !waiter.has_waited(now, timer) {
+            return None;
+        }
+        waiter.looked_for_stale = true;
+        let entry = waiter.client.stale()?;
+        self.cache.tell_late(&entry);
+        Some(Verdict::Tell(Step::Stale(entry)))
     }
 }
 
 /// What must be equal for two questions to share an exchange: the question itself, the clusters passed, and the route
 /// table it travels by.
-fn flight_key(generation: u64, ask: &Ask) -> Vec<u8> {
+pub(super) fn flight_key(generation: u64, ask: &Ask) -> Vec<u8> {
     [&generation.to_be_bytes(), CacheKey::of_ask(ask).as_bytes(), &ask.path.encode()].concat()
 }

@@ -23,6 +23,19 @@ pub(crate) enum Step {
     Local(Arc<ZoneState>, Answer),
     /// An answer just got.
     Exchanged(Arc<Entry>),
+    /// An answer past its time, since no better one is to be had in time.
+    Stale(Arc<Entry>),
+}
+
+impl Step {
+    /// Whether the client gets neither an answer nor an absence.
+    pub(super) fn is_failure(&self) -> bool {
+        match self {
+            Self::Refuse(_) => true,
+            Self::Exchanged(entry) => entry.is_failure(),
+            Self::Drop | Self::Cached(_) | Self::Local(..) | Self::Stale(_) => false,
+        }
+    }
 }
 
 /// A reply that took time.
@@ -131,6 +144,11 @@ impl Road {
             Step::Cached(entry) => {
                 entry.zone.metrics.hit(entry.answer.kind());
                 entry.write_cached(query, asked.arrived, limits, reply);
+                (&entry.zone, entry.answer.rcode(), true)
+            }
+            Step::Stale(entry) => {
+                entry.zone.metrics.hit(entry.answer.kind());
+                entry.write_stale(query, limits, reply);
                 (&entry.zone, entry.answer.rcode(), true)
             }
             Step::Local(zone, answer) => {

@@ -3,6 +3,7 @@
 mod refusals;
 mod replies;
 mod routes;
+mod stale;
 mod waiting;
 
 use std::sync::Arc;

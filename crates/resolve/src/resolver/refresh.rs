@@ -1,0 +1,42 @@
+//! Prefetch: an answer that is asked for often is asked for anew before its time is over.
+
+use std::sync::Arc;
+
+use super::depart::{Exchange, flight_key};
+use super::{Asked, Road};
+use crate::active::ActiveTable;
+use crate::cache::{CacheKey, Entry};
+use crate::flight::Waiting;
+use crate::follow;
+
+/// Answers asked for anew at a time: a small part of all exchanges, since nobody waits for them.
+pub(crate) const MAX_REFRESHES: usize = 512;
+
+impl Road {
+    /// Starts an exchange for the answer just told, if it is time and there is room.
+    pub(super) fn refresh_if_due(self: &Arc<Self>, entry: &Entry, asked: &Asked<'_>, active: &Arc<ActiveTable>) {
+        if self.cache.claim_refresh(entry, asked.arrived) {
+            self.refresh(asked, active);
+        }
+    }
+
+    fn refresh(self: &Arc<Self>, asked: &Asked<'_>, active: &Arc<ActiveTable>) {
+        let Some(runtime) = &self.runtime else { return };
+        let Some(route) = active.find(CacheKey::of_query(&asked.query).name()).map(Arc::clone) else { return };
+        let ask = asked.ask();
+        let key = flight_key(active.generation(), &ask);
+        let place = Waiting::enter(&self.refreshing, MAX_REFRESHES).ok();
+        let Some((place, departure)) = place.zip(self.flights.depart(&key)) else { return };
+        self.settings.metrics.prefetches.inc();
+        let (road, active) = (Arc::clone(self), Arc::clone(active));
+        runtime.spawn(async move {
+            if departure.is_unwatched() {
+                road.watch();
+            }
+            let exchange = Exchange { departure, zone: Arc::clone(&route.zone) };
+            let entry = follow::resolve_anew(&road, &ask, &active, &route).await;
+            exchange.land(&entry);
+            drop(place);
+        });
+    }
+}
