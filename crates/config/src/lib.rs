@@ -29,7 +29,6 @@ pub use diagnostic::{ConfigErrors, Diagnostic, Severity};
 pub use gateway::{Backend, GatewayConfig, GatewayDraft};
 pub use identity::OwnIdentity;
 pub use node_agent::{HostsSettings, NodeAgentConfig, NodeAgentDraft};
-pub use upstreams::UPSTREAM_TRY_BUDGET;
 pub use zones::{StaticZone, ZoneKind};
 
 use std::path::Path;

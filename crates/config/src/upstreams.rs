@@ -14,10 +14,14 @@ use crate::effective::Effective;
 use crate::files::{self, NamedFile};
 use crate::identity;
 use crate::section::{Located, Section};
-use crate::units;
+use crate::units::{self, Show as _};
 
-/// One server's budget before the next is asked.
-pub const UPSTREAM_TRY_BUDGET: Duration = Duration::from_millis(700);
+/// How long one server may take before the next is asked as well, when it usually takes less.
+const MIN_TRY_BUDGET: Duration = Duration::from_millis(100);
+/// After this time one server is given up.
+const MAX_TRY_BUDGET: Duration = Duration::from_millis(700);
+/// What both may be set to.
+const TRY_BUDGETS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(5);
 
 /// Questions to one group outstanding when nothing is set.
 const MAX_OUTSTANDING: u32 = 4096;
@@ -35,6 +39,8 @@ pub(crate) struct UpstreamDraft {
     servers: Servers,
     ca: Option<NamedFile>,
     max_outstanding: u32,
+    /// The least and the most.
+    try_budgets: (Duration, Duration),
 }
 
 #[derive(Debug)]
@@ -98,12 +104,19 @@ impl UpstreamDraft {
             servers: Servers::List(servers),
             ca: None,
             max_outstanding: MAX_OUTSTANDING,
+            try_budgets: (MIN_TRY_BUDGET, MAX_TRY_BUDGET),
         })
     }
 
     fn rest(section: &mut Section<'_>, zone: Located<Name>, servers: Option<Servers>) -> Option<Self> {
         let ca = section.path("ca").map(|path| NamedFile { key: "ca", path });
         let max_outstanding = section.or("maxOutstanding", MAX_OUTSTANDING, units::count(OUTSTANDING));
+        let min = section.or("minTryBudget", MIN_TRY_BUDGET, units::duration(TRY_BUDGETS));
+        let max = section.or("maxTryBudget", MAX_TRY_BUDGET, units::duration(TRY_BUDGETS));
+        if min > max {
+            let message = format!("minTryBudget, {}, is over maxTryBudget, {}", min.show(), max.show());
+            section.cx.error(&section.at, message, "make minTryBudget the smaller one");
+        }
         let servers = servers?;
         if let Servers::List(list) = &servers {
             for (index, server) in list.iter().enumerate() {
@@ -125,7 +138,7 @@ impl UpstreamDraft {
             }
             _ => {}
         }
-        Some(Self { zone, servers, ca, max_outstanding })
+        Some(Self { zone, servers, ca, max_outstanding, try_budgets: (min, max) })
     }
 
     /// Notes an error for every server that is one of our own addresses: a question would come back for ever.
@@ -169,7 +182,8 @@ impl UpstreamDraft {
             servers,
             exclude: listen.to_vec(),
             ca,
-            try_budget: UPSTREAM_TRY_BUDGET,
+            min_try_budget: self.try_budgets.0,
+            max_try_budget: self.try_budgets.1,
             deadline,
             max_outstanding: self.max_outstanding as usize,
         })

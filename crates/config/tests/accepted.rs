@@ -39,6 +39,8 @@ upstreams:
   servers: [192.0.2.53, "tls://192.0.2.54#dns.example.net"]
   ca: ca.crt
   maxOutstanding: 100
+  minTryBudget: 50ms
+  maxTryBudget: 1s
 forward:
   - { zone: cluster.local, servers: [10.96.0.10] }
 peers:
@@ -116,6 +118,7 @@ fn every_key_of_a_node_agent() {
     assert!(matches!(&upstreams.servers, UpstreamServers::List(list) if list.len() == 2));
     assert!(upstreams.zone.is_root() && upstreams.ca.is_some());
     assert_eq!((upstreams.name.as_str(), upstreams.max_outstanding), (".", 100));
+    assert_eq!((upstreams.min_try_budget.as_millis(), upstreams.max_try_budget.as_millis()), (50, 1000));
     assert_eq!(upstreams.exclude, config.listen);
     assert_eq!(config.forward[0].name, "cluster.local.");
     let peer = &config.peers[0];

@@ -164,6 +164,8 @@ pub(crate) struct ServerMetrics {
     requests: IntCounter,
     duration: Histogram,
     failures: [IntCounter; Reason::ALL.len()],
+    /// Upstreams only.
+    datagrams: Option<DatagramMetrics>,
     up: IntGauge,
     states: [IntGauge; STATES.len()],
     /// Records that were not the server's to give.
@@ -174,6 +176,12 @@ pub(crate) struct ServerMetrics {
     pub(crate) reconnects: IntCounter,
 }
 
+/// The handles of a server that is asked over UDP.
+struct DatagramMetrics {
+    ignored: [IntCounter; Ignored::ALL.len()],
+    over_tcp: IntCounter,
+}
+
 impl ServerMetrics {
     fn new(families: &Arc<LinkMetrics>, key: ServerKey) -> Self {
         let family = families.family(key.0);
@@ -182,6 +190,10 @@ impl ServerMetrics {
             requests: family.requests.with_label_values(&labels),
             duration: family.duration.with_label_values(&labels),
             failures: Reason::ALL.map(|r| family.failures.with_label_values(&[labels[0], labels[1], r.as_str()])),
+            datagrams: (key.0 == Kind::Upstream).then(|| DatagramMetrics {
+                ignored: Ignored::ALL.map(|r| families.ignored.with_label_values(&[labels[0], labels[1], r.as_str()])),
+                over_tcp: families.over_tcp.with_label_values(&labels),
+            }),
             up: family.up.with_label_values(&labels),
             states: STATES.map(|s| family.state.with_label_values(&[labels[0], labels[1], s.as_str()])),
             dropped: family.dropped.with_label_values(&labels),
@@ -217,12 +229,16 @@ impl ServerMetrics {
 
     /// A datagram was not taken for the answer.
     pub(crate) fn ignored(&self, reason: Ignored) {
-        self.families.ignored.with_label_values(&[&self.key.1, &self.key.2, reason.as_str()]).inc();
+        if let Some(datagrams) = &self.datagrams {
+            datagrams.ignored[reason as usize].inc();
+        }
     }
 
     /// A question went over to TCP.
     pub(crate) fn over_tcp(&self) {
-        self.families.over_tcp.with_label_values(&[&self.key.1, &self.key.2]).inc();
+        if let Some(datagrams) = &self.datagrams {
+            datagrams.over_tcp.inc();
+        }
     }
 }
 
@@ -265,9 +281,12 @@ mod tests {
         assert_eq!(names(&registry), Vec::<String>::new());
     }
 
-    /// Failures are kept by position.
+    /// Handles are kept by position.
     #[test]
     fn reasons_are_in_order() {
+        for (position, reason) in Ignored::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, position);
+        }
         for (position, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, position);
         }

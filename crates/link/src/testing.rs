@@ -31,7 +31,8 @@ pub(crate) fn upstream_settings(servers: Vec<UpstreamServer>) -> UpstreamSetting
         servers: UpstreamServers::List(servers),
         exclude: Vec::new(),
         ca: None,
-        try_budget: Duration::from_millis(700),
+        min_try_budget: Duration::from_millis(100),
+        max_try_budget: Duration::from_millis(700),
         deadline: Duration::from_secs(3),
         max_outstanding: 100,
     }

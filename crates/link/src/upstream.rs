@@ -1,6 +1,8 @@
-//! A group of ordinary upstreams as a source: UDP with retry over TCP, or DNS over TLS; failover; a cap.
+//! A group of ordinary upstreams as a source: UDP with retry over TCP, or DNS over TLS; choice by latency; failover; a cap.
 
 mod address;
+mod attempt;
+mod choice;
 mod list;
 mod server;
 mod udp;
@@ -11,12 +13,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use strait_resolve::{Ask, BoxFuture, Source, SourceError};
 use strait_wire::{Answer, ClusterPath, Name, Rcode};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::attempt::{Attempt, TryError};
+use self::choice::First;
 use self::list::{ResolvConf, ServerList};
-use self::server::{Server, TryError};
+use self::server::Server;
 use crate::backoff::jitter;
 use crate::brief::brief;
 use crate::metrics::{Kind, Reason};
@@ -25,10 +31,6 @@ use crate::{LinkMetrics, question};
 
 pub use address::{UpstreamServer, UpstreamServerError};
 
-/// Tries of one question at one server (RFC 9520 3.1).
-const TRIES_PER_SERVER: usize = 3;
-/// Tries of one question in all: a bound on what one client's question can set off.
-const MAX_TRIES: usize = 8;
 /// Servers whose answer to one question cannot be used: the second may know better than the first, a third will not.
 const MAX_BAD_ANSWERS: usize = 2;
 /// Between two questions to a server that does not answer.
@@ -58,8 +60,10 @@ pub struct UpstreamSettings {
     pub exclude: Vec<SocketAddr>,
     /// CA certificates (PEM text) for `tls://` servers; public roots without.
     pub ca: Option<String>,
-    /// One server's budget before the next is asked.
-    pub try_budget: Duration,
+    /// How long one server may take before the next is asked as well: what it usually takes, and no less than this.
+    pub min_try_budget: Duration,
+    /// After this time one server is given up.
+    pub max_try_budget: Duration,
     /// The budget of a question as a whole.
     pub deadline: Duration,
     /// Questions outstanding at most.
@@ -95,7 +99,7 @@ impl UpstreamGroup {
                 tokio::spawn(stop.clone().run_until_cancelled_owned(file.watch(Arc::clone(&list))));
             }
         }
-        let prober = probe_the_dead(Arc::clone(&list), settings.zone.clone());
+        let prober = probe_the_doubtful(Arc::clone(&list), settings.zone.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(prober));
         Ok(Arc::new(Self {
             outstanding: Outstanding::new(settings.max_outstanding, group),
@@ -111,32 +115,69 @@ impl UpstreamGroup {
             return Err(SourceError::Overloaded(format!("{max} questions to upstreams are outstanding already")));
         };
         let servers = self.list.current();
-        if servers.is_empty() {
+        let Some(First { server, patience }) = choice::first(&servers) else {
             return Err(SourceError::NotReady("no upstream is known yet".to_owned()));
+        };
+        let now = Instant::now();
+        let (late, deadline) = (now + patience, now + self.settings.deadline);
+        let mut attempt = server.ask(ask, late, deadline);
+        match attempt.outcome(late).await {
+            Some(Ok(answer)) if refusal(answer.rcode()).is_none() => Ok(answer),
+            outcome => Box::pin(ask_further(ask, &servers, server, attempt, outcome, deadline)).await,
         }
-        let deadline = Instant::now() + self.settings.deadline;
-        let mut outcomes = Outcomes::default();
-        for server in plan(&servers) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || outcomes.bad_answers() >= MAX_BAD_ANSWERS {
+    }
+}
+
+/// Asks the others, one after the other. The first is listened to as long as its budget lasts: whoever seems late may
+/// only have needed time to find the answer.
+async fn ask_further<'a>(
+    ask: &'a Ask,
+    servers: &'a [Arc<Server>],
+    first: &'a Arc<Server>,
+    attempt: Attempt<'a>,
+    outcome: Option<Result<Answer, TryError>>,
+    deadline: Instant,
+) -> Result<Answer, SourceError> {
+    let mut outcomes = Outcomes::default();
+    // At most two: the first, and the one asked last.
+    let mut running = FuturesUnordered::new();
+    match outcome {
+        None => running.push(to_its_end(0, attempt)),
+        Some(outcome) => {
+            drop(attempt);
+            if let Some(answer) = outcomes.take(first, outcome) {
+                return Ok(answer);
+            }
+        }
+    }
+    for (last, server) in (1..).zip(choice::plan(servers, first)) {
+        if Instant::now() >= deadline || outcomes.bad_answers() >= MAX_BAD_ANSWERS {
+            break;
+        }
+        if outcomes.is_settled(server) {
+            continue;
+        }
+        running.push(to_its_end(last, server.ask(ask, deadline, deadline)));
+        while let Some((number, server, outcome)) = running.next().await {
+            if let Some(answer) = outcomes.take(server, outcome) {
+                return Ok(answer);
+            }
+            if number == last {
                 break;
             }
-            if outcomes.is_settled(server) {
-                continue;
-            }
-            match server.ask(ask, left).await {
-                Ok(answer) => match refusal(answer.rcode()) {
-                    None => return Ok(answer),
-                    Some(reason) => {
-                        server.metrics.failed(reason);
-                        outcomes.refused(server, answer);
-                    }
-                },
-                Err(error) => outcomes.failed(server, error),
-            }
         }
-        outcomes.conclude()
     }
+    while let Some((_, server, outcome)) = running.next().await {
+        if let Some(answer) = outcomes.take(server, outcome) {
+            return Ok(answer);
+        }
+    }
+    outcomes.conclude()
+}
+
+async fn to_its_end(number: usize, mut attempt: Attempt<'_>) -> (usize, &Server, Result<Answer, TryError>) {
+    let outcome = attempt.end().await;
+    (number, attempt.server, outcome)
 }
 
 impl Source for UpstreamGroup {
@@ -147,14 +188,6 @@ impl Source for UpstreamGroup {
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
         Box::pin(self.exchange(ask))
     }
-}
-
-/// Who is asked one after the other: the list in its order, then those that have not answered of late, then the
-/// list again. With everyone dead, each gets one try.
-fn plan(servers: &[Arc<Server>]) -> Vec<&Arc<Server>> {
-    let (dead, alive): (Vec<_>, Vec<_>) = servers.iter().partition(|server| server.is_dead());
-    let again = alive.iter().cycle().take(alive.len() * (TRIES_PER_SERVER - 1));
-    alive.iter().chain(&dead).chain(again).take(MAX_TRIES).copied().collect()
 }
 
 /// Whether another server may know better.
@@ -184,13 +217,22 @@ impl Outcomes {
         self.failed.iter().filter(|(_, error)| error.is_bad_answer()).count()
     }
 
-    fn refused(&mut self, server: &Server, answer: Answer) {
-        self.refused.push((server.address.clone(), answer));
-    }
-
-    fn failed(&mut self, server: &Server, error: TryError) {
-        self.failed.retain(|(address, _)| *address != server.address);
-        self.failed.push((server.address.clone(), error));
+    /// Takes note of an outcome, unless it is an answer to be given.
+    fn take(&mut self, server: &Server, outcome: Result<Answer, TryError>) -> Option<Answer> {
+        match outcome {
+            Ok(answer) => match refusal(answer.rcode()) {
+                None => return Some(answer),
+                Some(reason) => {
+                    server.refused(reason);
+                    self.refused.push((server.address.clone(), answer));
+                }
+            },
+            Err(error) => {
+                self.failed.retain(|(address, _)| *address != server.address);
+                self.failed.push((server.address.clone(), error));
+            }
+        }
+        None
     }
 
     /// The last refusal, as it came; without one, who failed and why.
@@ -207,13 +249,15 @@ impl Outcomes {
     }
 }
 
-/// Asks the servers that do not answer about the zone, until they do.
-async fn probe_the_dead(list: Arc<ServerList>, zone: Name) {
+/// Asks the servers that do not answer about the zone, until they do. Those in doubt as well, since questions go elsewhere
+/// now: it shall be known soon whether they are dead.
+async fn probe_the_doubtful(list: Arc<ServerList>, zone: Name) {
     let probe = question::probe(&zone, ClusterPath::default());
     loop {
         tokio::time::sleep(jitter(PROBE_INTERVAL)).await;
         let servers = list.current();
-        let probes = servers.iter().filter(|server| server.is_dead()).map(|s| s.ask(&probe, PROBE_INTERVAL));
+        let doubtful = servers.iter().filter(|server| server.is_in_doubt());
+        let probes = doubtful.map(|server| server.probe(&probe, PROBE_INTERVAL));
         // Any well-formed answer counts; the server takes note of it itself.
         futures_util::future::join_all(probes).await;
     }

@@ -61,11 +61,13 @@ pub(crate) enum Ignored {
     Case,
     /// A response to the question, but one that neither answers nor denies.
     NoAnswer,
+    /// A response to a question that nobody waits for any more.
+    Late,
 }
 
 impl Ignored {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Malformed, Self::NotAResponse, Self::Id, Self::Question, Self::Case, Self::NoAnswer];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Malformed, Self::NotAResponse, Self::Id, Self::Question, Self::Case, Self::NoAnswer, Self::Late];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -75,6 +77,7 @@ impl Ignored {
             Self::Question => "question",
             Self::Case => "case",
             Self::NoAnswer => "no_answer",
+            Self::Late => "late",
         }
     }
 }

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::address::UpstreamServer;
 use super::server::Server;
+use super::udp::Ports;
 use crate::{LinkMetrics, UpstreamSettings};
 
 /// Between two looks at the file.
@@ -27,13 +28,15 @@ const MAX_FILE: u64 = 64 * 1024;
 pub(super) struct ServerList {
     settings: Arc<UpstreamSettings>,
     tls: Arc<ClientConfig>,
+    ports: Arc<Ports>,
     metrics: Arc<LinkMetrics>,
     servers: ArcSwap<Vec<Arc<Server>>>,
 }
 
 impl ServerList {
     pub(super) fn new(settings: Arc<UpstreamSettings>, tls: Arc<ClientConfig>, metrics: Arc<LinkMetrics>) -> Self {
-        Self { settings, tls, metrics, servers: ArcSwap::default() }
+        let ports = Arc::new(Ports::new(settings.exclude.iter().map(SocketAddr::port)));
+        Self { settings, tls, ports, metrics, servers: ArcSwap::default() }
     }
 
     /// The servers, in order.
@@ -64,7 +67,8 @@ impl ServerList {
             .into_iter()
             .take(MAX_SERVERS)
             .map(|address| {
-                known(&address).unwrap_or_else(|| Server::new(address, &self.settings, &self.tls, &self.metrics))
+                known(&address)
+                    .unwrap_or_else(|| Server::new(address, &self.settings, &self.tls, &self.ports, &self.metrics))
             })
             .collect();
         let text: Vec<String> = servers.iter().map(|server| server.address.to_string()).collect();

@@ -1,98 +1,207 @@
-//! One question over UDP.
+//! Questions to one server over UDP.
 //!
-//! A fresh connected socket each time, so the kernel draws the source port and drops what comes from elsewhere; a
-//! random id; random case in the name (RFC 5452 9.2). What does not fit all of these is not the answer: it is
-//! passed over, and waiting goes on. What fits them all and cannot be used is told apart: the server is alive.
+//! ```text
+//!  task of a question ── submit ──► pool: a socket, an id ──► send
+//!         ▲                                                     ┊
+//!         └── mailbox ◄── judge ◄── receive ◄── epoll ◄── driver, one task per server; also tells whose time is up
+//! ```
+//!
+//! A random port, a random id and random case in the name (RFC 5452 9.2); the kernel drops what comes from elsewhere,
+//! since every socket is connected. What does not fit all of these is not the answer: it is passed over, and waiting
+//! goes on. Whether the response itself can be used is for the task to find out.
+
+mod driver;
+mod pool;
+mod ports;
+mod waiter;
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
 
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use strait_resolve::Ask;
-use strait_wire::{Answer, CheckError, Flags, Header, Name, Opcode};
-use tokio::net::UdpSocket;
+use strait_wire::Header;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::metrics::Ignored;
+use self::pool::{Place, Pool};
+use self::ports::BoundedSocket;
+use self::waiter::Waiter;
+use crate::metrics::ServerMetrics;
 use crate::question::{Padding, encode, randomize_case};
 
-/// More than any server should send to who offers 1232 octets.
-const RECEIVE_BUFFER: usize = 4096;
+pub(super) use self::ports::{OpenError, Ports};
+pub(super) use self::waiter::Event;
 
-/// A question that has been sent.
-pub(super) struct UdpQuestion<'a> {
-    socket: UdpSocket,
-    id: u16,
-    /// The question section as it was sent.
-    question: Vec<u8>,
-    ask: &'a Ask,
-    zone: &'a Name,
-    buffer: Vec<u8>,
+/// The road to one server. Its driver starts with the first question and ends with this.
+pub(super) struct UdpRoad {
+    server: SocketAddr,
+    ports: Arc<Ports>,
+    metrics: Arc<ServerMetrics>,
+    started: OnceLock<Started>,
 }
 
-/// Why a question could not be sent.
-pub(super) enum SendError {
-    /// We have no socket for it: too many open files, no free port. Not the server's fault.
-    NoSocket(io::Error),
-    /// The system says that the server cannot be reached.
-    NotSent(io::Error),
+struct Started {
+    shared: Arc<Shared>,
+    _stop: DropGuard,
 }
 
-/// What a datagram was.
-pub(super) enum Heard {
-    /// The answer, and how many of its records were dropped.
-    Answer(Answer, usize),
-    /// The answer is too long for UDP.
-    Truncated,
-    /// A response to the very question, but not one that can be used.
-    Bad(CheckError),
-    /// Not the answer.
-    Ignored(Ignored),
+/// What tasks and the driver share.
+struct Shared {
+    epoll: AsyncFd<OwnedFd>,
+    pool: Mutex<Pool>,
+    /// Something is due earlier than planned.
+    earlier: Notify,
+    metrics: Arc<ServerMetrics>,
 }
 
-impl<'a> UdpQuestion<'a> {
-    /// Sends the question to `server`, which may answer for `zone`.
-    pub(super) async fn send(server: SocketAddr, ask: &'a Ask, zone: &'a Name) -> Result<Self, SendError> {
-        let any: SocketAddr = match server {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+impl UdpRoad {
+    pub(super) fn new(server: SocketAddr, ports: Arc<Ports>, metrics: Arc<ServerMetrics>) -> Self {
+        Self { server, ports, metrics, started: OnceLock::new() }
+    }
+
+    /// Sends a question, which is waited for until then at first. Must be called within a tokio runtime.
+    pub(super) fn submit(&self, ask: &Ask, until: Instant) -> Result<UdpQuestion, OpenError> {
+        let shared = self.shared().map_err(OpenError::NoSocket)?;
+        let mut wire = encode(0, ask, &ask.question.name, &ask.path, Padding::Off);
+        let end = Header::LEN + ask.question.name.as_wire().len();
+        randomize_case(&mut wire[Header::LEN..end]);
+        let waiter = Arc::new(Waiter::new(&wire[Header::LEN..end + 4]));
+        let (socket, place) = self.place(shared, &waiter, until)?;
+        let question = UdpQuestion { shared: Arc::clone(shared), waiter, place };
+        wire[..2].copy_from_slice(&place.id.to_be_bytes());
+        socket.udp.send(&wire).map_err(OpenError::NotReachable)?;
+        Ok(question)
+    }
+
+    /// A place on an open socket, or on a fresh one.
+    fn place(
+        &self,
+        shared: &Shared,
+        waiter: &Arc<Waiter>,
+        until: Instant,
+    ) -> Result<(Arc<BoundedSocket>, Place), OpenError> {
+        let now = Instant::now();
+        let has_room = {
+            let mut pool = shared.lock();
+            if let Some(place) = pool.join(waiter, until, now)
+                && let Some(socket) = pool.socket(place.slot)
+            {
+                shared.plan(pool);
+                return Ok((socket, place));
+            }
+            pool.has_room()
         };
-        let socket = UdpSocket::bind(any).await.map_err(SendError::NoSocket)?;
-        socket.connect(server).await.map_err(SendError::NotSent)?;
-        let id = rand::random();
-        let wire = encode(id, ask, &randomize_case(&ask.question.name), &ask.path, Padding::Off);
-        socket.send(&wire).await.map_err(SendError::NotSent)?;
-        let end = Header::LEN + ask.question.name.as_wire().len() + 4;
-        let question = wire[Header::LEN..end].to_vec();
-        Ok(Self { socket, id, question, ask, zone, buffer: Vec::with_capacity(RECEIVE_BUFFER) })
+        // Making a socket takes a while; others need not wait for it.
+        let fresh = match has_room {
+            true => self.ports.open(self.server).map(Arc::new),
+            false => Err(OpenError::NoSocket(io::Error::other("too many sockets are open to this upstream"))),
+        };
+        let mut pool = shared.lock();
+        let place = match &fresh {
+            Ok(socket) => pool.add(socket, waiter, until, now),
+            Err(OpenError::NotReachable(_)) => None,
+            Err(OpenError::NoSocket(_)) => pool.join_any(waiter, until, now),
+        };
+        let placed = place.and_then(|place| Some((pool.socket(place.slot)?, place)));
+        shared.plan(pool);
+        match (placed, fresh) {
+            (Some((socket, place)), Ok(_)) => match shared.watch(&socket, place.slot) {
+                Ok(()) => Ok((socket, place)),
+                Err(error) => {
+                    let mut pool = shared.lock();
+                    pool.fail(place.slot);
+                    pool.leave(place, now);
+                    shared.plan(pool);
+                    Err(OpenError::NoSocket(error))
+                }
+            },
+            (Some(placed), Err(_)) => Ok(placed),
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => Err(OpenError::NoSocket(io::Error::other("a fresh socket takes no question"))),
+        }
     }
 
-    /// Waits for the next datagram and judges it.
-    pub(super) async fn hear(&mut self) -> io::Result<Heard> {
-        self.buffer.clear();
-        self.socket.recv_buf(&mut self.buffer).await?;
-        Ok(self.judge().unwrap_or_else(Heard::Ignored))
-    }
-
-    fn judge(&self) -> Result<Heard, Ignored> {
-        let header = Header::parse(&self.buffer).ok_or(Ignored::Malformed)?;
-        if header.id != self.id {
-            return Err(Ignored::Id);
+    fn shared(&self) -> io::Result<&Arc<Shared>> {
+        if let Some(started) = self.started.get() {
+            return Ok(&started.shared);
         }
-        if !header.flags.has(Flags::QR) || header.flags.opcode() != Opcode::QUERY {
-            return Err(Ignored::NotAResponse);
+        #[allow(deprecated, reason = "its heir is unsafe; an OwnedFd is one descriptor for life, as it demands")]
+        let epoll = AsyncFd::with_interest(epoll::create(CreateFlags::CLOEXEC)?, Interest::READABLE)?;
+        let shared = Arc::new(Shared {
+            epoll,
+            pool: Mutex::default(),
+            earlier: Notify::new(),
+            metrics: Arc::clone(&self.metrics),
+        });
+        let stop = CancellationToken::new();
+        let mut first = false;
+        let started = self.started.get_or_init(|| {
+            first = true;
+            Started { shared: Arc::clone(&shared), _stop: stop.clone().drop_guard() }
+        });
+        if first {
+            tokio::spawn(stop.run_until_cancelled_owned(driver::drive(shared)));
         }
-        let question = self.buffer[Header::LEN..].get(..self.question.len()).ok_or(Ignored::Malformed)?;
-        if header.qdcount != 1 || !question.eq_ignore_ascii_case(&self.question) {
-            return Err(Ignored::Question);
-        }
-        if question != self.question {
-            return Err(Ignored::Case);
-        }
-        if header.flags.has(Flags::TC) {
-            return Ok(Heard::Truncated);
-        }
-        Ok(match Answer::check(&self.buffer, &self.ask.question, self.zone) {
-            Ok((answer, dropped)) => Heard::Answer(answer, dropped),
-            Err(error) => Heard::Bad(error),
-        })
+        Ok(&started.shared)
     }
 }
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the driver hear a socket.
+    fn watch(&self, socket: &BoundedSocket, slot: usize) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, &socket.udp, EventData::new_u64(slot as u64), EventFlags::IN)?)
+    }
+
+    /// Lets the driver know of what has become due, if it has to.
+    fn plan(&self, mut pool: MutexGuard<'_, Pool>) {
+        let earlier = pool.plan();
+        drop(pool);
+        if earlier {
+            self.earlier.notify_one();
+        }
+    }
+}
+
+/// A question that has been sent. Dropping it ends the wait.
+pub(super) struct UdpQuestion {
+    shared: Arc<Shared>,
+    waiter: Arc<Waiter>,
+    place: Place,
+}
+
+impl UdpQuestion {
+    /// What happens next.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Event> {
+        self.waiter.poll(cx)
+    }
+
+    /// [`Event::Expired`] comes then, and not when it was to come before.
+    pub(super) fn wait_until(&self, until: Instant) {
+        let mut pool = self.shared.lock();
+        pool.wait_until(self.place, until);
+        self.shared.plan(pool);
+    }
+}
+
+impl Drop for UdpQuestion {
+    fn drop(&mut self) {
+        let mut pool = self.shared.lock();
+        pool.leave(self.place, Instant::now());
+        self.shared.plan(pool);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;
