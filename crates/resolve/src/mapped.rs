@@ -26,7 +26,11 @@ impl MappedSource {
         Ok(Ask { question: Question { name, ..ask.question.clone() }, ..ask.clone() })
     }
 
-    fn outward(&self, answer: &Answer) -> Result<Answer, SourceError> {
+    /// The answer as it is given to the question `ask`, which is the one that it answers at home.
+    fn outward(&self, answer: &Answer, ask: &Ask) -> Result<Answer, SourceError> {
+        if let Some(ordinary) = answer.renamed(&ask.question) {
+            return Ok(ordinary);
+        }
         let mut message = answer.to_message().map_err(unmappable)?;
         // The SOA of a zone above the home zone has no name outside.
         message.authorities.retain(|record| record.name.is_within(self.mapping.home()));
@@ -41,7 +45,7 @@ impl MappedSource {
 impl Source for MappedSource {
     fn answer_now(&self, ask: &Ask) -> Option<Answer> {
         let answer = self.home.answer_now(&self.inward(ask).ok()?)?;
-        self.outward(&answer).ok()
+        self.outward(&answer, ask).ok()
     }
 
     fn capacity(&self) -> Option<usize> {
@@ -52,7 +56,7 @@ impl Source for MappedSource {
         Box::pin(async move {
             let inward = self.inward(ask)?;
             let answer = self.home.answer(&inward).await.map_err(|error| without_details(&error))?;
-            self.outward(&answer).map(|answer| with_path(answer, &ask.path))
+            self.outward(&answer, ask).map(|answer| with_path(answer, &ask.path))
         })
     }
 }

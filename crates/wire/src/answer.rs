@@ -5,6 +5,7 @@
 
 mod chain;
 mod check;
+mod plain;
 mod reply;
 
 #[cfg(test)]
@@ -156,6 +157,9 @@ impl Answer {
     #[must_use]
     pub fn clamp_ttls(&self, min: u32, max: u32) -> Self {
         let clamp = |ttl: u32| ttl.max(min).min(max);
+        if self.ttl > 0 && self.ttl_places().all(|at| read_ttl(&self.octets, at).is_some_and(|ttl| clamp(ttl) == ttl)) {
+            return self.clone();
+        }
         let mut octets: Arc<[u8]> = self.octets.as_ref().into();
         // Just made: nobody else has it.
         if let Some(octets) = Arc::get_mut(&mut octets) {
@@ -285,6 +289,11 @@ fn ttl_offsets(bytes: &[u8], mut at: usize, count: usize) -> Result<(Vec<u16>, u
         at += 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
     }
     Ok((offsets, at))
+}
+
+/// The TTL at `at`.
+fn read_ttl(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|ttl| u32::from_be_bytes(*ttl))
 }
 
 /// Changes the TTL at `at`.

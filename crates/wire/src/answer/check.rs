@@ -35,6 +35,16 @@ impl Answer {
     /// they lie within the zone, the SOA of a negative answer (of this zone or one above it), signatures and proofs of both, and
     /// addresses of the targets. NS records are never kept: nothing here follows referrals.
     pub fn check(response: &[u8], question: &Question, zone: &Name) -> Result<(Self, usize), CheckError> {
+        let plain = Self::read_plain(response, question).filter(|_| question.name.is_within(zone));
+        plain.map_or_else(|| Self::check_closely(response, question, zone), |answer| Ok((answer, 0)))
+    }
+
+    /// The same, by taking the response apart.
+    pub(super) fn check_closely(
+        response: &[u8],
+        question: &Question,
+        zone: &Name,
+    ) -> Result<(Self, usize), CheckError> {
         let mut message = Message::parse(response)?;
         if !message.flags.has(Flags::QR) || message.flags.opcode() != Opcode::QUERY {
             return Err(CheckError::NotAResponse);
