@@ -252,6 +252,10 @@ fn rfc8767_4_stale_answers_say_so_and_live_30_seconds_at_most() {
         let told = Message::parse(&out).unwrap();
         assert!(told.records().all(|record| record.ttl == ttl), "{name}: {told:?}");
         assert_eq!(told.edns.unwrap().ede().map(|ede| ede.code), Some(code), "{name}");
+        // The same to who has waited, when the exchange has found it in the cache.
+        let mut awaited = Vec::new();
+        entry.write_awaited(&QueryView::parse(&packet).unwrap(), later, ReplyLimits::stream(), &mut awaited);
+        assert_eq!(awaited, out, "{name}");
         // As a part of another answer.
         let part = entry.as_stale();
         assert_eq!((part.ttl(), part.ede().map(|ede| ede.code)), (ttl, Some(code)), "{name}");
@@ -471,4 +475,13 @@ fn what_was_asked_before_a_flush_is_not_kept_after_it() {
     assert!(shelf.get(&ask, before.stored_at).is_none());
     let after = shelf.keep(&ask, &address(&ask, 60, 1).unwrap(), 60);
     assert!(shelf.get(&ask, after.stored_at).is_some());
+}
+
+#[test]
+fn an_answer_without_a_life_is_told_to_who_has_waited_as_it_came() {
+    let (shelf, ask, packet) = (Shelf::new(&settings()), ask("example.com", "A"), query("example.com", "A"));
+    let (entry, mut out) = (shelf.entry(&address(&ask, 0, 1).unwrap(), 0), Vec::new());
+    entry.write_awaited(&QueryView::parse(&packet).unwrap(), entry.stored_at, ReplyLimits::stream(), &mut out);
+    let told = Message::parse(&out).unwrap();
+    assert_eq!((told.answers[0].ttl, told.edns.unwrap().ede()), (0, None));
 }

@@ -156,7 +156,7 @@ impl Road {
                 (zone, answer.rcode(), false)
             }
             Step::Exchanged(entry) => {
-                entry.answer.write_reply(query, entry.age(Instant::now()), limits, None, reply);
+                entry.write_awaited(query, Instant::now(), limits, reply);
                 (&entry.zone, entry.answer.rcode(), false)
             }
         };
