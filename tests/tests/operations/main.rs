@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic with its cause is the report")]
 
 mod admin;
+mod cache;
 mod certificates;
 mod command_line;
 mod files;

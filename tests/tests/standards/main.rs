@@ -9,6 +9,7 @@
 mod aliases;
 mod answers;
 mod bench;
+mod cache;
 mod carrier;
 mod edns;
 mod mapping;
