@@ -13,7 +13,7 @@ use super::address::UpstreamServer;
 use super::attempt::{Attempt, TryError};
 use super::choice::Latency;
 use super::udp::{Ports, UdpRoad};
-use super::warm::{Transport, WarmLink};
+use super::warm::{Limits, Transport, WarmLink};
 use crate::metrics::{Kind, LinkMetrics, Reason, ServerMetrics};
 use crate::question::{Padding, encode};
 use crate::{State, UpstreamSettings};
@@ -51,14 +51,8 @@ impl Server {
                 (Transport::Tls { config: Arc::clone(tls), server_name: server_name.clone() }, None)
             }
         };
-        let link = WarmLink::new(address.address(), transport, Arc::clone(&metrics));
-        if let UpstreamServer::Tls { .. } = &address {
-            // The first question shall not wait for a handshake.
-            tokio::spawn({
-                let link = Arc::clone(&link);
-                async move { link.link().await.map(drop) }
-            });
-        }
+        let limits = if udp.is_some() { Limits::TCP } else { Limits::TLS };
+        let link = WarmLink::new(address.address(), transport, limits, Arc::clone(&metrics));
         Arc::new(Self {
             address,
             settings: Arc::clone(settings),
