@@ -37,6 +37,7 @@ pub struct ResolveMetrics {
     pub(crate) shared: IntCounter,
     pub(crate) evictions: IntCounter,
     pub(crate) prefetches: IntCounter,
+    pub(crate) stale: IntCounter,
     held: Held,
 }
 
@@ -85,6 +86,10 @@ impl ResolveMetrics {
                 "strait_cache_evictions_total",
                 "Answers put out of the cache before their time for want of room.",
             )?,
+            stale: IntCounter::new(
+                "strait_cache_stale_answers_total",
+                "Answers told past their time, since their source was late or failed.",
+            )?,
             prefetches: IntCounter::new(
                 "strait_cache_prefetches_total",
                 "Answers asked for anew before their time was over, being asked for often.",
@@ -99,6 +104,7 @@ impl ResolveMetrics {
         registry.register(Box::new(metrics.shared.clone()))?;
         registry.register(Box::new(metrics.evictions.clone()))?;
         registry.register(Box::new(metrics.prefetches.clone()))?;
+        registry.register(Box::new(metrics.stale.clone()))?;
         registry.register(Box::new(metrics.held.clone()))?;
         Ok(metrics)
     }

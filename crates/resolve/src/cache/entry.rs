@@ -115,22 +115,43 @@ impl Entry {
     }
 
     /// Appends it as the reply to `query`, told from the cache: counted down while fresh; past its time with TTLs of
-    /// at most 30 s and marked as stale (RFC 8767 4, RFC 8914 4.4 and 4.20).
-    pub(crate) fn write_cached(&self, query: &QueryView<'_>, now: Instant, limits: ReplyLimits, out: &mut Vec<u8>) {
-        self.write(query, now, limits, self.cached_ede(), out);
+    /// at most 30 s and marked as stale (RFC 8767 4, RFC 8914 4.4 and 4.20). Says whether it was the latter.
+    pub(crate) fn write_cached(
+        &self,
+        query: &QueryView<'_>,
+        now: Instant,
+        limits: ReplyLimits,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.write(query, now, limits, self.cached_ede(), out)
     }
 
-    /// Appends it as the reply to `query`, told to who has waited for it. An exchange may have found it in the cache.
-    pub(crate) fn write_awaited(&self, query: &QueryView<'_>, now: Instant, limits: ReplyLimits, out: &mut Vec<u8>) {
-        self.write(query, now, limits, None, out);
+    /// Appends it as the reply to `query`, told to who has waited for it; says whether that was past its time. An
+    /// exchange may have found it in the cache.
+    pub(crate) fn write_awaited(
+        &self,
+        query: &QueryView<'_>,
+        now: Instant,
+        limits: ReplyLimits,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.write(query, now, limits, None, out)
     }
 
-    fn write(&self, query: &QueryView<'_>, now: Instant, limits: ReplyLimits, ede: Option<&Ede>, out: &mut Vec<u8>) {
-        if self.lifetime > 0 && self.is_stale(now) && !self.is_failure() {
-            self.write_stale(query, limits, out);
-        } else {
-            self.answer.write_reply(query, self.age(now), limits, ede, out);
+    fn write(
+        &self,
+        query: &QueryView<'_>,
+        now: Instant,
+        limits: ReplyLimits,
+        ede: Option<&Ede>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let stale = self.lifetime > 0 && self.is_stale(now) && !self.is_failure();
+        match stale {
+            true => self.write_stale(query, limits, out),
+            false => self.answer.write_reply(query, self.age(now), limits, ede, out),
         }
+        stale
     }
 
     /// Appends it as the reply to `query`, told past its time.

@@ -38,10 +38,13 @@ impl Step {
     }
 }
 
+/// Appends a reply; false when there is none to give.
+type Make = dyn FnOnce(&mut Vec<u8>) -> bool + Send;
+
 /// A reply that took time.
 pub(crate) enum Due {
     /// Made by somebody else.
-    Made(Box<dyn FnOnce(&mut Vec<u8>) -> bool + Send>),
+    Made(Box<Make>),
     /// To be made, from where the question has come to.
     Step(Box<(Arc<Road>, Query, Instant, Step)>),
 }
@@ -143,12 +146,15 @@ impl Road {
             }
             Step::Cached(entry) => {
                 entry.zone.metrics.hit(entry.answer.kind());
-                entry.write_cached(query, asked.arrived, limits, reply);
+                if entry.write_cached(query, asked.arrived, limits, reply) {
+                    self.settings.metrics.stale.inc();
+                }
                 (&entry.zone, entry.answer.rcode(), true)
             }
             Step::Stale(entry) => {
                 entry.zone.metrics.hit(entry.answer.kind());
                 entry.write_stale(query, limits, reply);
+                self.settings.metrics.stale.inc();
                 (&entry.zone, entry.answer.rcode(), true)
             }
             Step::Local(zone, answer) => {
@@ -156,7 +162,9 @@ impl Road {
                 (zone, answer.rcode(), false)
             }
             Step::Exchanged(entry) => {
-                entry.write_awaited(query, Instant::now(), limits, reply);
+                if entry.write_awaited(query, Instant::now(), limits, reply) {
+                    self.settings.metrics.stale.inc();
+                }
                 (&entry.zone, entry.answer.rcode(), false)
             }
         };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use strait_wire::{Answer, EdnsOption, Flags, Message, Rcode, option};
 
 use crate::resolver::kit::{Bench, Said, local, table};
-use crate::testing::{Scripted, a_record, address, answer, gateway_identity, name, origin_from};
+use crate::testing::{Scripted, a_record, address, answer, gateway_identity, name, origin_from, until};
 use crate::{Origin, QueryLog, QueryLogFilter, Transport};
 
 /// Forty addresses: more than 512 octets, less than 1232.
@@ -107,9 +107,11 @@ async fn the_query_log_tells_each_question_with_its_way() {
     let packet = crate::testing::query("web.cluster-b.example.com", "A");
     assert_eq!(bench.send_now(&packet, &over_dot).0, Said::Reply);
     bench.ask("elsewhere.example", "A").await;
-    // The last holders of the log end it, which waits for its lines.
+    let written = || String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    // The log has a thread of its own.
+    until(|| written().lines().count() == 3).await;
     drop((bench, log));
-    let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    let text = written();
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let expected = [
         ("udp", None, "NOERROR", "cluster-b.example.com.", "peer", false),

@@ -60,6 +60,7 @@ async fn rfc8767_4_an_answer_past_its_time_beats_a_fresh_failure() {
     assert_eq!(said, Said::Reply);
     assert_stale(&again.unwrap(), Ede::STALE_ANSWER);
     assert_eq!(source.calls(), 2);
+    bench.counts(&[("strait_cache_stale_answers_total", 2)]);
 }
 
 #[tokio::test]
