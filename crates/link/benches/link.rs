@@ -88,9 +88,9 @@ async fn start() -> Arc<Peer> {
         trust_bundle: bundle(&theirs),
         own_cluster: "cluster-a.example.com".parse().unwrap(),
         health: HealthSettings::default(),
-        try_budget: Duration::from_millis(150),
+        try_budget: Duration::from_secs(60),
         max_age: Duration::from_secs(3600),
-        deadline: Duration::from_secs(2),
+        deadline: Duration::from_secs(60),
         max_outstanding: 10_000,
     };
     let metrics = Arc::new(LinkMetrics::new(&Registry::new()).unwrap());

@@ -15,7 +15,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::testing::cluster::{
-    Cluster, Gateway, Script, gateway_answer, gateway_script, is_probe, stream_service, unary_service,
+    Cluster, Gateway, Script, gateway_answer, gateway_script, is_probe, stream_service, stream_service_noting,
+    unary_service,
 };
 use crate::testing::{CUT, a_record, address_in, ask, eventually, failure, wire};
 

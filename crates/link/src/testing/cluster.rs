@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use strait_identity::{
@@ -150,21 +150,30 @@ impl Gateway {
 
 /// `strait.v1.Dns` and nothing else.
 pub(crate) fn stream_service(script: Script) -> tonic::service::Routes {
-    tonic::service::Routes::new(DnsServer::new(StreamService(script)))
+    stream_service_noting(script, Arc::default())
 }
 
-struct StreamService(Script);
+/// The same, noting how many DNS messages each stream message carries.
+pub(crate) fn stream_service_noting(script: Script, sizes: Arc<Mutex<Vec<usize>>>) -> tonic::service::Routes {
+    tonic::service::Routes::new(DnsServer::new(StreamService { script, sizes }))
+}
+
+struct StreamService {
+    script: Script,
+    sizes: Arc<Mutex<Vec<usize>>>,
+}
 
 #[tonic::async_trait]
 impl Dns for StreamService {
     type ExchangeStream = Pin<Box<dyn Stream<Item = Result<Batch, Status>> + Send>>;
 
     async fn exchange(&self, request: Request<Streaming<Batch>>) -> Result<Response<Self::ExchangeStream>, Status> {
-        let script = Arc::clone(&self.0);
+        let (script, sizes) = (Arc::clone(&self.script), Arc::clone(&self.sizes));
         let (send, receive) = tokio::sync::mpsc::channel(64);
         tokio::spawn(async move {
             let mut batches = request.into_inner();
             while let Some(Ok(batch)) = batches.next().await {
+                sizes.lock().unwrap().push(batch.messages.len());
                 let reply = |m: WireMessage| Some(WireMessage { id: m.id, wire: script(&m.wire)?.1.into() });
                 let messages = batch.messages.into_iter().filter_map(reply).collect();
                 if send.send(Ok(Batch { messages })).await.is_err() {

@@ -58,6 +58,34 @@ async fn a_peer_answers_over_grpc() {
     }
 }
 
+/// A stream message carries all that is asked at a moment.
+#[tokio::test]
+async fn questions_of_a_moment_share_a_stream_message() {
+    let pair = Pair::new();
+    let sizes = Arc::<Mutex<Vec<usize>>>::default();
+    let routes = stream_service_noting(gateway_script(SUFFIX, ONE), Arc::clone(&sizes));
+    let acceptor = pair.theirs.acceptor(Role::Gateway, &pair.ours);
+    let gateway = Gateway::grpc(LOCAL.parse().unwrap(), acceptor, routes).await;
+    let mut settings = pair.settings(&[grpc(gateway.address)]);
+    settings.health.interval = Duration::from_secs(3600);
+    let (peer, _) = pair.start(settings);
+    wait_for(&peer, State::Up).await;
+    sizes.lock().unwrap().clear();
+    let asking: Vec<_> = (0..100)
+        .map(|i| {
+            let peer = Arc::clone(&peer);
+            tokio::spawn(async move { peer.answer(&ask(&format!("n{i}.{SUFFIX}"))).await.unwrap() })
+        })
+        .collect();
+    for task in asking {
+        assert_eq!(address_in(&task.await.unwrap()), ONE);
+    }
+    let sizes = sizes.lock().unwrap();
+    assert_eq!(sizes.iter().sum::<usize>(), 100);
+    // The first may go alone.
+    assert!(sizes.len() <= 5, "{sizes:?}");
+}
+
 #[tokio::test]
 async fn an_endpoint_may_be_a_host_name() {
     let pair = Pair::new();
