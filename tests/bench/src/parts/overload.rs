@@ -22,8 +22,8 @@ const FACTOR: f64 = 3.0;
 /// Names that each server has.
 const NAMES: usize = 5_000;
 
-/// Where the agent counts what it has dropped.
-const DROPPED: &str = "strait_udp_dropped_total";
+/// Where the agent counts what it has dropped, and what the system has dropped before it.
+const DROPPED: [&str; 2] = ["strait_udp_dropped_total", "strait_udp_receive_overflows_total"];
 
 /// What overload did to a server.
 struct Overloaded {
@@ -115,7 +115,8 @@ fn overload(bench: &Bench, contender: &mut Contender) -> anyhow::Result<Overload
 
 /// Questions that the server says it has dropped; none where it does not count.
 fn counted(contender: &Contender) -> anyhow::Result<Option<f64>> {
-    contender.admin.is_some().then(|| contender.metric(DROPPED)).transpose()
+    let count = || DROPPED.iter().map(|family| contender.metric(family)).sum();
+    contender.admin.is_some().then(count).transpose()
 }
 
 fn verdicts(name: &str, rounds: &[Overloaded], kept: Figures) -> [Verdict; 2] {
