@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", PROGRAM),
     ("node-agent", PROGRAM),
     ("gatewayctl", PROGRAM),
-    ("strait-bench", &["strait-datagram"]),
+    ("strait-bench", &["strait-wire", "strait-datagram", "strait-resolve"]),
 ];
 
 /// What the programs may depend on: every library.

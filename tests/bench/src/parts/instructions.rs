@@ -29,7 +29,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Section> {
 
 /// Instructions of a run with so many answers.
 fn collected(bench: &Bench, kind: &str, answers: u64) -> anyhow::Result<f64> {
-    let (valgrind, hit) = (find("valgrind")?, bench.place.binary("examples/hit"));
+    let (valgrind, hit) = (find("valgrind")?, bench.place.binary("hit"));
     let file = format!("--callgrind-out-file={}", bench.place.folder("callgrind")?.join("out").display());
     let text = output(&[&valgrind, "--tool=callgrind", &file, &hit, kind, &answers.to_string()])?;
     let line = text.lines().find_map(|line| line.split_once("Collected :")).map(|(_, count)| count.trim());
