@@ -3,6 +3,7 @@
 //! Built once, when a source has answered; written many times. Writing copies the bytes, puts the
 //! identifier, the flags and the question of the query in, and counts the TTLs down.
 
+mod any_name;
 mod chain;
 mod check;
 mod plain;
@@ -37,8 +38,8 @@ pub enum AnswerKind {
 /// by the ten thousand.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The message: header, question (in the case it was first asked in), records. After it the places of its TTLs
-    /// in ascending order, two octets each.
+    /// The message: header, question (in the case it was first asked in; of the root, when it is for any name), records.
+    /// After it the places of its TTLs in ascending order, two octets each.
     octets: Arc<[u8]>,
     message_len: u16,
     /// Where the additional section begins.
@@ -48,6 +49,8 @@ pub struct Answer {
     kind: AnswerKind,
     /// Whether the answer or the additional section holds records of other names than the one asked for.
     tells_of_others: bool,
+    /// Whether it may be told to any question: see [`Answer::for_any_name`].
+    for_any_name: bool,
     /// Seconds the answer as a whole may be cached.
     ttl: u32,
     besides: Option<Box<Besides>>,
@@ -89,6 +92,7 @@ impl Answer {
             ttl,
             besides: Besides::of(message.edns.as_ref().and_then(Edns::ede), dangling_alias),
             tells_of_others: message.answers.iter().chain(&message.additionals).any(|r| r.name != question.name),
+            for_any_name: false,
         })
     }
 
@@ -115,6 +119,7 @@ impl Answer {
             ttl: 0,
             besides: Besides::of(ede, None),
             tells_of_others: false,
+            for_any_name: false,
         }
     }
 

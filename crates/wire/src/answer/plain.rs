@@ -82,6 +82,7 @@ impl Answer {
             question_len: (records_at - Header::LEN) as u16,
             rcode: Rcode::NOERROR,
             kind: AnswerKind::Positive,
+            for_any_name: false,
             tells_of_others: false,
             ttl,
             besides: None,
@@ -97,6 +98,7 @@ impl Answer {
         let beginning = beginning(question.rtype);
         let records = &self.octets[records_at..message_len];
         let is_plain = self.kind == AnswerKind::Positive
+            && !self.for_any_name
             && self.besides.is_none()
             && self.additional_at == self.message_len
             && self.octets[records_at - 4..records_at] == beginning[2..]

@@ -73,20 +73,25 @@ impl Answer {
     ) {
         let (message, records_at) = (self.message(), self.records_at());
         let additional_at = usize::from(self.additional_at);
-        if !query.question_wire().eq_ignore_ascii_case(self.question_wire()) {
+        let question = query.question_wire();
+        if !self.for_any_name && !question.eq_ignore_ascii_case(self.question_wire()) {
             return query.write_error(Rcode::SERVFAIL, None, out);
         }
+        // How much further the records lie in the reply: nothing, but in answers for any name, whose own is the shortest.
+        let shift = question.len() + Header::LEN - records_at;
         let room = limits.max_len - query.edns().map_or(0, |_| OPT_HEAD.min(limits.max_len));
         // Leaving out the additional section is no truncation (RFC 2181 9).
-        let fitting = [message.len(), additional_at].into_iter().find(|len| *len <= room);
+        let fitting = [message.len(), additional_at].into_iter().find(|len| *len + shift <= room);
         let kept = fitting.unwrap_or(records_at);
 
         let start = out.len();
-        out.extend_from_slice(&message[..kept]);
+        out.reserve(kept + shift);
+        out.extend_from_slice(&message[..Header::LEN]);
+        out.extend_from_slice(question);
+        out.extend_from_slice(&message[records_at..kept]);
         let reply = &mut out[start..];
         reply[..2].copy_from_slice(&query.header().id.to_be_bytes());
         reply[2..4].copy_from_slice(&self.reply_flags(query, fitting.is_none()).0.to_be_bytes());
-        reply[Header::LEN..records_at].copy_from_slice(query.question_wire());
         // A section that was left out, or is empty, counts none.
         if kept <= additional_at {
             reply[10..12].fill(0);
@@ -95,7 +100,7 @@ impl Answer {
             reply[6..10].fill(0);
         }
         for at in self.ttl_places().take_while(|at| *at < kept) {
-            change_ttl(reply, at, &ttl_told);
+            change_ttl(reply, at + shift, &ttl_told);
         }
         if let Some(edns) = query.edns() {
             // A message of at most 65,535 octets has far fewer records.

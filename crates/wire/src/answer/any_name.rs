@@ -1,0 +1,129 @@
+//! Answers that are the same for many names: what a wildcard says, or that there is nothing.
+
+use super::{Answer, ttl_offsets};
+use crate::{Class, Header, MAX_MESSAGE_LEN, Message, Name, Question, RecordType, WireError};
+
+/// A pointer to the name of the question (RFC 1035 4.1.4).
+const TO_QUESTION: [u8; 2] = [0xc0, Header::LEN as u8];
+
+impl Answer {
+    /// The answer that `message` gives, for any other name in place of the one it asks for, and any type: wherever
+    /// that name owns a record, the name asked for will. All other names stay.
+    ///
+    /// Nothing in it depends on where the records come to lie, so that no other name is compressed.
+    pub fn for_any_name(message: &Message) -> Result<Self, WireError> {
+        let model = Self::new(message)?;
+        let settled = model.to_message()?;
+        let asked = settled.questions.first().map(|question| question.name.clone()).ok_or(WireError::Truncated)?;
+        let nobody = Question { name: Name::root(), rtype: RecordType(0), class: Class::IN };
+        let (mut bytes, question_len) = (model.octets[..Header::LEN].to_vec(), nobody.name.as_wire().len() + 4);
+        bytes.extend_from_slice(nobody.name.as_wire());
+        bytes.extend_from_slice(&nobody.rtype.0.to_be_bytes());
+        bytes.extend_from_slice(&nobody.class.0.to_be_bytes());
+        for record in settled.records() {
+            bytes.extend_from_slice(if record.name == asked { &TO_QUESTION } else { record.name.as_wire() });
+            bytes.extend_from_slice(&record.rtype.0.to_be_bytes());
+            bytes.extend_from_slice(&record.class.0.to_be_bytes());
+            bytes.extend_from_slice(&record.ttl.to_be_bytes());
+            let data = record.rdata.as_bytes();
+            bytes.extend_from_slice(&u16::try_from(data.len()).map_err(|_| WireError::TooLong)?.to_be_bytes());
+            bytes.extend_from_slice(data);
+        }
+        if bytes.len() + Name::MAX_LEN > MAX_MESSAGE_LEN {
+            return Err(WireError::TooLong);
+        }
+        let records_at = Header::LEN + question_len;
+        let before = settled.answers.len() + settled.authorities.len();
+        let (mut ttls, additional_at) = ttl_offsets(&bytes, records_at, before)?;
+        ttls.extend(ttl_offsets(&bytes, additional_at, settled.additionals.len())?.0);
+        Ok(Self {
+            message_len: bytes.len() as u16,
+            octets: bytes.into_iter().chain(ttls.iter().flat_map(|at| at.to_be_bytes())).collect(),
+            additional_at: additional_at as u16,
+            question_len: question_len as u16,
+            for_any_name: true,
+            ..model
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::testing::query;
+    use crate::{QueryView, Rcode, Rdata, Record, ReplyLimits};
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn record(owner: &str, rtype: RecordType, rdata: Rdata) -> Record {
+        Record { name: name(owner), rtype, class: Class::IN, ttl: 300, rdata }
+    }
+
+    /// What the wildcard `*.apps.example` says, with a name in the data and an address beside it.
+    fn wildcard() -> Message {
+        let question = Question { name: name("*.apps.example"), rtype: RecordType::MX, class: Class::IN };
+        let exchange = Rdata::parse(RecordType::MX, b"\x00\x0a\x04mail\x07example\x00").unwrap();
+        let mut message = Message::response(question, Rcode::NOERROR);
+        message.answers.push(record("*.apps.example", RecordType::MX, exchange));
+        message.additionals.push(record("mail.example", RecordType::A, Rdata::opaque(vec![192, 0, 2, 1])));
+        message
+    }
+
+    fn reply(answer: &Answer, asked: &[u8], age: u32, max_len: usize) -> Message {
+        let (view, mut out) = (QueryView::parse(asked).unwrap(), b"before".to_vec());
+        answer.write_reply(&view, age, ReplyLimits { max_len, ..ReplyLimits::stream() }, None, &mut out);
+        assert!(out.len() - 6 <= max_len);
+        Message::parse(&out[6..]).unwrap()
+    }
+
+    #[test]
+    fn every_name_gets_the_answer_under_its_own() {
+        let answer = Answer::for_any_name(&wildcard()).unwrap();
+        let longest = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(46), "apps.example".into()].join(".");
+        for asked in [".", "Web.apps.example", "a.b.apps.example", &longest] {
+            let message = reply(&answer, &query(asked, None), 100, MAX_MESSAGE_LEN);
+            assert_eq!(message.questions[0].name, name(asked));
+            assert_eq!(message.answers[0].name.as_wire(), name(asked).as_wire(), "RFC 4343: the case asked in");
+            let target = message.answers[0].rdata.names().next();
+            assert_eq!(
+                (target, message.additionals[0].name.clone()),
+                (Some(name("mail.example")), name("mail.example"))
+            );
+            assert!(message.records().all(|record| record.ttl == 200), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_whatever_the_length_of_the_name() {
+        let answer = Answer::for_any_name(&wildcard()).unwrap();
+        let long = ["a".repeat(60), "b".repeat(60), "apps.example".into()].join(".");
+        let whole = Header::LEN + name(&long).as_wire().len() + 4 + 28 + 28;
+        for (room, answers, additionals) in [(whole, 1, 1), (whole - 1, 1, 0), (whole - 29, 0, 0)] {
+            let message = reply(&answer, &query(&long, None), 0, room);
+            assert_eq!((message.answers.len(), message.additionals.len()), (answers, additionals), "{room}");
+            assert_eq!(message.flags.has(crate::Flags::TC), answers == 0);
+        }
+    }
+
+    #[test]
+    fn it_says_what_its_model_says() {
+        let (model, answer) = (Answer::new(&wildcard()).unwrap(), Answer::for_any_name(&wildcard()).unwrap());
+        assert_eq!((answer.kind(), answer.rcode(), answer.ttl()), (model.kind(), model.rcode(), model.ttl()));
+        assert_eq!(answer.is_authoritative(), model.is_authoritative());
+    }
+
+    #[test]
+    fn there_is_room_for_the_longest_name() {
+        let mut message = wildcard();
+        message.additionals.clear();
+        let text = Rdata::opaque(vec![0; 65_000]);
+        message.answers[0] = record("*.apps.example", RecordType::TXT, text);
+        assert!(Answer::for_any_name(&message).is_ok());
+        message.answers[0] = record("*.apps.example", RecordType::TXT, Rdata::opaque(vec![0; 65_400]));
+        assert!(Answer::new(&message).is_ok() && Answer::for_any_name(&message).is_err());
+    }
+}
