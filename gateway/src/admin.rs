@@ -34,12 +34,8 @@ impl Backend {
     /// Asks this gateway as one that bears its own certificate would.
     async fn ask_home(&self, wire: &[u8]) -> Result<QueryOutcome, QueryFailure> {
         let identity = Identity { id: self.credentials.id(), not_after: self.credentials.not_after() };
-        let origin = Origin {
-            client: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            transport: Transport::Grpc,
-            identity: Some(Arc::new(identity)),
-            keepalive: None,
-        };
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let origin = Origin { identity: Some(Arc::new(identity)), ..Origin::new(local, Transport::Grpc) };
         let answered_by = self.answerer(wire, &origin);
         let reply = self.resolver.respond(wire, &origin).await;
         let wire = reply

@@ -25,12 +25,7 @@ fn main() {
     let count: usize = count.parse().unwrap();
     let resolver = resolver(kind == "cached");
     let questions: Vec<Vec<u8>> = (0..NAMES).map(question).collect();
-    let origin = Origin {
-        client: "127.0.0.1:4242".parse().unwrap(),
-        transport: Transport::Udp,
-        identity: None,
-        keepalive: None,
-    };
+    let origin = Origin::new("127.0.0.1:4242".parse().unwrap(), Transport::Udp);
     warm(&resolver, &questions, &origin);
     let mut reply = Vec::with_capacity(4096);
     for number in 0..count {

@@ -20,7 +20,7 @@ pub(crate) struct ZoneState {
     pub(crate) label: Arc<str>,
     pub(crate) kind: &'static str,
     pub(crate) is_peer: bool,
-    pub(crate) metrics: ZoneMetrics,
+    pub(crate) metrics: Arc<ZoneMetrics>,
     /// Clients that wait for an answer of this zone.
     pub(crate) waiting: Arc<AtomicUsize>,
     /// Of these, whose they are.

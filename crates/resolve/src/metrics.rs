@@ -1,38 +1,27 @@
 //! Counters of the road: requests, responses, durations, cache.
 //!
-//! A zone's handles are resolved once and kept in its [`ZoneMetrics`]: counting a question hashes no
-//! label. Series appear with their first event, so that a zone costs what it is used for.
+//! What is counted for each question is in [`ZoneMetrics`]: every thread has counters of its own there, and a scrape
+//! sums them.
 
-mod cells;
+mod families;
+mod worker;
+mod zone;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-pub(crate) use cells::ZoneMetrics;
+use families::{Families, ZoneCollector};
+pub(crate) use zone::{Took, ZoneMetrics};
 
 use crate::{AnswerCache, QueryLog};
 
-/// Bounds of the duration buckets, in seconds: a hit takes microseconds, a dead upstream the deadline.
-const DURATION_BUCKETS: [f64; 13] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
-
-/// Families with a zone label.
-#[derive(Clone)]
-pub(crate) struct ZoneFamilies {
-    requests: IntCounterVec,
-    responses: IntCounterVec,
-    durations: HistogramVec,
-    hits: IntCounterVec,
-    misses: IntCounterVec,
-}
-
 /// The metric families of `resolve`; names in `docs/metrics.md`.
 pub struct ResolveMetrics {
-    zones: ZoneFamilies,
+    zones: Arc<Families>,
     refused: IntCounterVec,
     pub(crate) shared: IntCounter,
     pub(crate) evictions: IntCounter,
@@ -44,40 +33,11 @@ pub struct ResolveMetrics {
 impl ResolveMetrics {
     /// Registers the families.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counters = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
-        let durations = HistogramOpts::new(
-            "strait_request_duration_seconds",
-            "Time from a question's arrival at the resolver to its reply, by the zone of its name.",
-        );
+        let refused =
+            Opts::new("strait_refused_total", "Messages refused or dropped before a source was asked, by reason.");
         let metrics = Self {
-            zones: ZoneFamilies {
-                requests: counters(
-                    "strait_requests_total",
-                    "Questions admitted, by the zone of their name (none: no zone holds it), transport and type.",
-                    &["zone", "transport", "type"],
-                )?,
-                responses: counters(
-                    "strait_responses_total",
-                    "Replies to admitted questions, by zone and rcode.",
-                    &["zone", "rcode"],
-                )?,
-                durations: HistogramVec::new(durations.buckets(DURATION_BUCKETS.to_vec()), &["zone"])?,
-                hits: counters(
-                    "strait_cache_hits_total",
-                    "Questions answered from the cache, by zone and what the answer says: positive, negative, failure.",
-                    &["zone", "kind"],
-                )?,
-                misses: counters(
-                    "strait_cache_misses_total",
-                    "Questions of cached zones that the cache could not answer, by zone.",
-                    &["zone"],
-                )?,
-            },
-            refused: counters(
-                "strait_refused_total",
-                "Messages refused or dropped before a source was asked, by reason.",
-                &["reason"],
-            )?,
+            zones: Families::new()?,
+            refused: IntCounterVec::new(refused, &["reason"])?,
             shared: IntCounter::new(
                 "strait_single_flight_shared_total",
                 "Questions that shared the exchange of an equal question in flight.",
@@ -96,11 +56,8 @@ impl ResolveMetrics {
             )?,
             held: Held::new()?,
         };
-        let ZoneFamilies { requests, responses, durations, hits, misses } = metrics.zones.clone();
-        for family in [requests, responses, hits, misses, metrics.refused.clone()] {
-            registry.register(Box::new(family))?;
-        }
-        registry.register(Box::new(durations))?;
+        registry.register(Box::new(ZoneCollector(Arc::clone(&metrics.zones))))?;
+        registry.register(Box::new(metrics.refused.clone()))?;
         registry.register(Box::new(metrics.shared.clone()))?;
         registry.register(Box::new(metrics.evictions.clone()))?;
         registry.register(Box::new(metrics.prefetches.clone()))?;
@@ -110,8 +67,8 @@ impl ResolveMetrics {
     }
 
     /// The handles of a zone.
-    pub(crate) fn zone(&self, label: &str) -> ZoneMetrics {
-        ZoneMetrics::new(self.zones.clone(), label)
+    pub(crate) fn zone(&self, label: &str) -> Arc<ZoneMetrics> {
+        self.zones.zone(label)
     }
 
     /// Counts a message that gets no answer from a source; `reason` is one of a fixed few words.

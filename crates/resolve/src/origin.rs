@@ -1,8 +1,9 @@
 //! Where a question came from.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use strait_identity::Identity;
 
@@ -45,10 +46,21 @@ impl fmt::Display for Transport {
 pub struct Origin {
     /// The address asked from.
     pub client: SocketAddr,
+    /// The address asked, where replies are to leave from it by our own doing: UDP on a wildcard address.
+    pub local: Option<IpAddr>,
     /// The transport.
     pub transport: Transport,
     /// Who stands behind the connection; from the TLS session and nowhere else.
     pub identity: Option<Arc<Identity>>,
     /// The idle timeout of the connection in units of 100 ms, told to who asks (RFC 7828); streams only.
     pub keepalive: Option<u16>,
+    /// When the question came, where a listener takes many at once and knows; none: when it is handed over.
+    pub arrived: Option<Instant>,
+}
+
+impl Origin {
+    /// Somebody of whom only the address and the transport are known.
+    pub fn new(client: SocketAddr, transport: Transport) -> Self {
+        Self { client, local: None, transport, identity: None, keepalive: None, arrived: None }
+    }
 }

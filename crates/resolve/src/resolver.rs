@@ -63,9 +63,9 @@ pub(crate) struct Road {
 }
 
 /// How far a question comes without waiting.
-enum Travelled {
+enum Travelled<'t> {
     /// To its reply.
-    Done(Step),
+    Done(Step<'t>),
     /// To its route, whose source must be asked.
     Ask(Arc<ActiveRoute>),
 }
@@ -154,7 +154,7 @@ impl Respond for Resolver {
 
 impl Road {
     /// The stages that need no waiting, in order.
-    fn travel(self: &Arc<Self>, asked: &Asked<'_>, active: &Arc<ActiveTable>) -> Travelled {
+    fn travel<'t>(self: &Arc<Self>, asked: &Asked<'_>, active: &'t Arc<ActiveTable>) -> Travelled<'t> {
         let done = Travelled::Done;
         // Before the cache, for every question: the cache does not know who asked for what it holds, so
         // nobody who may not ask gets that far. (Every client that may ask sees the same names.)
@@ -173,6 +173,9 @@ impl Road {
         };
         if let Some(error) = self.loop_guard(&asked.path, &route.zone) {
             return done(Step::Refuse(Refusing::Loop(Arc::clone(&route.zone), error.ede())));
+        }
+        if let Some(answer) = route.route.source.ready(key.name(), asked.query.rtype()) {
+            return done(Step::Ready(&route.zone, answer));
         }
         let ask = asked.ask();
         let at_once = route.route.source.answer_now(&ask);

@@ -125,7 +125,7 @@ pub(crate) fn query(text: &str, rtype: &str) -> Vec<u8> {
 }
 
 pub(crate) fn origin_from(client: &str, transport: Transport) -> Origin {
-    Origin { client: SocketAddr::new(client.parse().unwrap(), 4242), transport, identity: None, keepalive: None }
+    Origin::new(SocketAddr::new(client.parse().unwrap(), 4242), transport)
 }
 
 pub(crate) fn gateway_identity() -> Arc<Identity> {

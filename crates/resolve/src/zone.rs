@@ -8,6 +8,7 @@ mod file;
 mod hosts;
 mod lookup;
 mod rdata;
+mod ready;
 mod template;
 mod text;
 mod types;
@@ -21,6 +22,7 @@ use strait_wire::{Answer, Name, Rdata, Record, RecordType};
 
 use self::data::ZoneData;
 use self::lookup::Lookup;
+use self::ready::Ready;
 use self::template::Templates;
 use crate::{Ask, BoxFuture, Source, SourceError};
 
@@ -151,7 +153,9 @@ impl ZoneBuilder {
         // A negative answer lives for the lesser of the SOA's TTL and its minimum (RFC 2308 3).
         let minimum = soa.rdata.as_bytes().last_chunk().map_or(soa.ttl, |minimum| u32::from_be_bytes(*minimum));
         let negative = Record { ttl: soa.ttl.min(minimum), ..soa.clone() };
-        Ok(Zone { data: self.data, templates: self.templates, negative })
+        let ready = Ready::prepare(&mut self.data, &mut self.templates, &negative)
+            .ok_or_else(|| ZoneError::whole(format!("the SOA record of {apex} does not fit a message")))?;
+        Ok(Zone { data: self.data, templates: self.templates, negative, ready })
     }
 
     fn soa(&self) -> Option<&Record> {
@@ -172,6 +176,7 @@ pub struct Zone {
     data: ZoneData,
     templates: Templates,
     negative: Record,
+    ready: Ready,
 }
 
 impl Zone {
@@ -190,6 +195,10 @@ impl Zone {
 }
 
 impl Source for Zone {
+    fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<&Answer> {
+        Self::ready(self, lower, rtype)
+    }
+
     fn answer_now(&self, ask: &Ask) -> Option<Answer> {
         self.look_up(ask).ok()
     }

@@ -53,7 +53,7 @@ async fn resident_memory_is_what_the_budget_says() {
     });
     let client = SocketAddr::from(([127, 0, 0, 1], 4242));
     let ask = async |i: usize| {
-        let origin = Origin { client, transport: Transport::Udp, identity: None, keepalive: None };
+        let origin = Origin::new(client, Transport::Udp);
         let name = format!("pod-{i}.shop.svc.example.com");
         let query = Message::query(1, name.parse().unwrap(), RecordType::A).to_wire().unwrap();
         resolver.respond(&query, &origin).await.unwrap();

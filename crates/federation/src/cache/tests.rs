@@ -51,7 +51,7 @@ fn resolver() -> Arc<Resolver> {
 
 async fn ask(resolver: &Resolver, name: &str) {
     let client = SocketAddr::from(([127, 0, 0, 1], 4242));
-    let origin = Origin { client, transport: Transport::Udp, identity: None, keepalive: None };
+    let origin = Origin::new(client, Transport::Udp);
     let query = Message::query(1, name.parse().unwrap(), RecordType::A).to_wire().unwrap();
     resolver.respond(&query, &origin).await.unwrap();
 }

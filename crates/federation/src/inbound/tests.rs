@@ -16,7 +16,7 @@ fn identity(id: &str) -> Arc<Identity> {
 
 fn origin(id: Option<&str>) -> Origin {
     let client = "192.0.2.7:4000".parse().unwrap();
-    Origin { client, transport: Transport::Dot, identity: id.map(identity), keepalive: None }
+    Origin { identity: id.map(identity), ..Origin::new(client, Transport::Dot) }
 }
 
 fn question(name: &str, path: &[&str]) -> Vec<u8> {

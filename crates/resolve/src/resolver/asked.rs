@@ -24,7 +24,7 @@ impl Road {
         origin: &'a Origin,
         reply: &mut Vec<u8>,
     ) -> Result<Asked<'a>, Now> {
-        let arrived = Instant::now();
+        let arrived = origin.arrived.unwrap_or_else(Instant::now);
         let read = QueryView::parse(packet).and_then(|query| Ok((query.cluster_path()?, query)));
         match read {
             Ok((path, query)) => Ok(Asked { query, origin, arrived, path }),

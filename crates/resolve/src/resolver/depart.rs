@@ -56,7 +56,7 @@ enum Verdict {
     /// Nobody is there any more.
     LetGo,
     /// A reply without the exchange.
-    Tell(Step),
+    Tell(Step<'static>),
 }
 
 /// Whom to reply to, and where.
@@ -71,7 +71,7 @@ struct Caller {
 
 impl Caller {
     /// The reply goes out. Better an answer past its time than a failure (RFC 8767 4).
-    fn tell(self, step: Step) {
+    fn tell(self, step: Step<'static>) {
         let step = if step.is_failure() { self.stale().map_or(step, Step::Stale) } else { step };
         let Self { road, query, arrived, origin, outlet, tag } = self;
         outlet.deliver(tag, Reply { origin, due: Due::Step(Box::new((road, query, arrived, step))) });

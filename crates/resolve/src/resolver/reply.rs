@@ -9,17 +9,20 @@ use super::{Asked, Road};
 use crate::active::ZoneState;
 use crate::cache::Entry;
 use crate::flight::Overloaded;
+use crate::metrics::Took;
 use crate::{Now, Origin, QueryLogEntry, Transport};
 
 /// Where the stages have brought a question.
-pub(crate) enum Step {
+pub(crate) enum Step<'t> {
     /// Silence.
     Drop,
     /// No answer, and why.
     Refuse(Refusing),
     /// An answer from the cache.
     Cached(Arc<Entry>),
-    /// An answer that the zone's source had at once.
+    /// An answer that lies ready at the zone's source.
+    Ready(&'t ZoneState, &'t Answer),
+    /// An answer that the zone's source has made at once.
     Local(Arc<ZoneState>, Answer),
     /// An answer just got.
     Exchanged(Arc<Entry>),
@@ -27,13 +30,13 @@ pub(crate) enum Step {
     Stale(Arc<Entry>),
 }
 
-impl Step {
+impl Step<'_> {
     /// Whether the client gets neither an answer nor an absence.
     pub(super) fn is_failure(&self) -> bool {
         match self {
             Self::Refuse(_) => true,
             Self::Exchanged(entry) => entry.is_failure(),
-            Self::Drop | Self::Cached(_) | Self::Local(..) | Self::Stale(_) => false,
+            Self::Drop | Self::Cached(_) | Self::Ready(..) | Self::Local(..) | Self::Stale(_) => false,
         }
     }
 }
@@ -46,7 +49,7 @@ pub(crate) enum Due {
     /// Made by somebody else.
     Made(Box<Make>),
     /// To be made, from where the question has come to.
-    Step(Box<(Arc<Road>, Query, Instant, Step)>),
+    Step(Box<(Arc<Road>, Query, Instant, Step<'static>)>),
 }
 
 impl Due {
@@ -131,9 +134,9 @@ impl Refusing {
 
 impl Road {
     /// Appends the reply and counts the question.
-    pub(super) fn reply(&self, asked: &Asked<'_>, step: &Step, reply: &mut Vec<u8>) -> Now {
+    pub(super) fn reply(&self, asked: &Asked<'_>, step: &Step<'_>, reply: &mut Vec<u8>) -> Now {
         let (query, limits) = (&asked.query, limits(asked));
-        let (zone, rcode, cached) = match step {
+        let (zone, rcode, cached): (&ZoneState, _, _) = match step {
             Step::Drop => {
                 self.settings.metrics.refuse("not_allowed");
                 return Now::Nothing;
@@ -157,6 +160,10 @@ impl Road {
                 self.settings.metrics.stale.inc();
                 (&entry.zone, entry.answer.rcode(), true)
             }
+            Step::Ready(zone, answer) => {
+                answer.write_reply(query, 0, limits, None, reply);
+                (zone, answer.rcode(), false)
+            }
             Step::Local(zone, answer) => {
                 answer.write_reply(query, 0, limits, None, reply);
                 (zone, answer.rcode(), false)
@@ -171,16 +178,18 @@ impl Road {
         if !matches!(step, Step::Refuse(Refusing::NotAllowed(_))) {
             self.settings.admit.answered(asked.origin);
         }
-        self.count(asked, zone, rcode, cached);
+        let took = match step {
+            Step::Cached(_) | Step::Ready(..) | Step::Local(..) => Took::AtOnce(asked.arrived),
+            _ => Took::Known(asked.arrived.elapsed()),
+        };
+        zone.metrics.answered(asked.origin.transport, asked.query.rtype(), rcode, took);
+        if self.settings.query_log.picks(rcode) {
+            self.log(asked, zone, rcode, cached);
+        }
         Now::Reply
     }
 
-    fn count(&self, asked: &Asked<'_>, zone: &ZoneState, rcode: Rcode, cached: bool) {
-        let duration = asked.arrived.elapsed();
-        zone.metrics.answered(asked.origin.transport, asked.query.rtype(), rcode, duration);
-        if !self.settings.query_log.picks(rcode) {
-            return;
-        }
+    fn log(&self, asked: &Asked<'_>, zone: &ZoneState, rcode: Rcode, cached: bool) {
         self.settings.query_log.record(QueryLogEntry {
             time: SystemTime::now(),
             client: asked.origin.client,
@@ -192,7 +201,7 @@ impl Road {
             zone: Arc::clone(&zone.label),
             source: zone.kind,
             cached,
-            duration,
+            duration: asked.arrived.elapsed(),
         });
     }
 }

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use foldhash::fast::RandomState;
-use strait_wire::{Answer, Class, Name, Rdata, Record, RecordType};
+use strait_wire::{Answer, Class, Name, Question, Rdata, Record, RecordType};
 
 use super::{MAX_RECORDS, MAX_TTL};
 
 /// The most records of one type at one name: of the shortest, addresses, 65,535 octets hold fewer.
 const MAX_RRSET: usize = 4096;
+/// The first label of a wildcard (RFC 4592 2.1.1).
+const WILDCARD: &[u8] = b"\x01*";
 
 /// The records of one type at one name.
 #[derive(Default)]
@@ -18,6 +20,8 @@ pub(super) struct RrSet {
     pub(super) records: Vec<Record>,
     /// The whole answer to the question for this very name and type, once it has been asked.
     pub(super) answer: OnceLock<Answer>,
+    /// Of a wildcard: the answer for every name that it stands for.
+    pub(super) for_any_name: Option<Box<Answer>>,
 }
 
 /// What is at one name; nothing at an empty non-terminal (RFC 4592 2.2.2).
@@ -47,13 +51,15 @@ pub(super) struct ZoneData {
     apex: Name,
     nodes: HashMap<Box<[u8]>, Node, RandomState>,
     records: usize,
+    /// Whether there is a delegation or a DNAME: then what lies at a name does not tell what the name is.
+    has_cuts: bool,
 }
 
 impl ZoneData {
     pub(super) fn new(apex: Name) -> Self {
         let mut nodes = HashMap::with_hasher(RandomState::default());
         nodes.insert(key(&apex), Node::default());
-        Self { apex, nodes, records: 0 }
+        Self { apex, nodes, records: 0, has_cuts: false }
     }
 
     pub(super) fn apex(&self) -> &Name {
@@ -65,6 +71,37 @@ impl ZoneData {
         self.nodes.get(lower_wire)
     }
 
+    /// The questions for each type at each wildcard.
+    pub(super) fn wildcards(&self) -> impl Iterator<Item = Question> {
+        let sets = self.nodes.iter().filter(|(key, _)| key.starts_with(WILDCARD)).flat_map(|(_, node)| &node.rrsets);
+        sets.filter_map(|set| {
+            let record = set.records.first()?;
+            Some(Question { name: record.name.clone(), rtype: record.rtype, class: Class::IN })
+        })
+    }
+
+    /// Keeps the answers for what wildcards stand for, in the order of [`ZoneData::wildcards`].
+    pub(super) fn keep_for_wildcards(&mut self, answers: Vec<Option<Answer>>) {
+        let nodes = self.nodes.iter_mut().filter(|(key, _)| key.starts_with(WILDCARD));
+        let sets = nodes.flat_map(|(_, node)| &mut node.rrsets).filter(|set| !set.records.is_empty());
+        for (set, answer) in sets.zip(answers) {
+            set.for_any_name = answer.map(Box::new);
+        }
+    }
+
+    /// The wildcard directly below a name in lower-cased wire form.
+    pub(super) fn wildcard_below(&self, lower_wire: &[u8]) -> Option<&Node> {
+        let mut source = [0; Name::MAX_LEN];
+        let source = source.get_mut(..WILDCARD.len() + lower_wire.len())?;
+        source[..WILDCARD.len()].copy_from_slice(WILDCARD);
+        source[WILDCARD.len()..].copy_from_slice(lower_wire);
+        self.node(source)
+    }
+
+    pub(super) fn has_cuts(&self) -> bool {
+        self.has_cuts
+    }
+
     /// Adds a record; the error says which rule it breaks.
     pub(super) fn insert(&mut self, name: Name, rtype: RecordType, ttl: u32, rdata: Rdata) -> Result<(), String> {
         self.check(&name, rtype, ttl, &rdata)?;
@@ -73,6 +110,7 @@ impl ZoneData {
             self.nodes.entry(key(&ancestor)).or_default();
             above = ancestor.parent();
         }
+        self.has_cuts |= rtype == RecordType::DNAME || (rtype == RecordType::NS && name != self.apex);
         let node = self.nodes.entry(key(&name)).or_default();
         if node.get(rtype).is_none() {
             node.rrsets.push(RrSet { rtype: Some(rtype), ..RrSet::default() });

@@ -48,19 +48,24 @@ impl Lookup<'_> {
     }
 
     fn compose(&self, question: &Question) -> Answer {
-        let mut message = Message::response(question.clone(), Rcode::NOERROR);
-        message.flags = message.flags.with(Flags::AA, true);
-        match self.follow(question, &mut message) {
-            Ok(()) => {}
+        let message = match self.message(question) {
+            Ok(message) => message,
             Err(failure) => return failure,
-        }
-        self.add_addresses(&mut message);
+        };
         // Fails only when the records exceed 65,535 octets.
         Answer::new(&message).unwrap_or_else(|error| {
             let ede =
                 Ede::new(Ede::INVALID_DATA, format!("the records of {} do not fit a message: {error}", question.name));
             Answer::failure(question.clone(), Rcode::SERVFAIL, Some(ede))
         })
+    }
+
+    pub(super) fn message(&self, question: &Question) -> Result<Message, Answer> {
+        let mut message = Message::response(question.clone(), Rcode::NOERROR);
+        message.flags = message.flags.with(Flags::AA, true);
+        self.follow(question, &mut message)?;
+        self.add_addresses(&mut message);
+        Ok(message)
     }
 
     /// Fills the answer and authority sections, from alias to alias.
@@ -160,8 +165,7 @@ impl Lookup<'_> {
 
     /// The source of synthesis is the wildcard directly below the closest encloser, and no other (RFC 4592 3.3.1).
     fn try_wildcard(&self, name: &Name, encloser: &[u8], rtype: RecordType) -> Found<'_> {
-        let source = [b"\x01*", encloser].concat();
-        let Some(node) = self.data.node(&source) else { return Found::NoName };
+        let Some(node) = self.data.wildcard_below(encloser) else { return Found::NoName };
         match at_node(node, rtype) {
             Found::Records(set) => {
                 let renamed = |record: &Record| Record { name: name.clone(), ..record.clone() };
@@ -172,7 +176,7 @@ impl Lookup<'_> {
     }
 
     /// Addresses of SRV and MX targets within the zone, so that nobody has to ask again (RFC 2782, RFC 1035 3.3.9).
-    fn add_addresses(&self, message: &mut Message) {
+    pub(super) fn add_addresses(&self, message: &mut Message) {
         let mut targets: Vec<Name> = Vec::new();
         for record in &message.answers {
             if !matches!(record.rtype, RecordType::SRV | RecordType::MX | RecordType::SVCB | RecordType::HTTPS) {

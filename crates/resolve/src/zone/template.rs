@@ -5,7 +5,7 @@
 //! fields, so a name can never add a field, a string or a record.
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
-use strait_wire::{Class, Name, Record, RecordType};
+use strait_wire::{Answer, Class, Name, Rdata, Record, RecordType};
 
 use super::text::{self, Token};
 use super::{MAX_TTL, ZoneError, rdata};
@@ -53,6 +53,30 @@ impl Templates {
         Ok(())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.templates.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Template> {
+        self.templates.iter()
+    }
+
+    /// For each template the record that it makes for every name, owned by the apex; none where there are placeholders.
+    pub(super) fn literals(&self) -> impl Iterator<Item = Option<Record>> {
+        self.templates.iter().map(|template| {
+            let (name, rtype, ttl) = (self.apex.clone(), template.rtype, template.ttl);
+            let rdata = template.literal(&self.apex)?.ok()?;
+            Some(Record { name, rtype, class: Class::IN, ttl, rdata })
+        })
+    }
+
+    /// Keeps the answers made of these, in the same order.
+    pub(super) fn keep_for_literals(&mut self, answers: Vec<Option<Answer>>) {
+        for (template, answer) in self.templates.iter_mut().zip(answers) {
+            template.ready = answer.map(Box::new);
+        }
+    }
+
     /// The record for a name within the zone; for every type the first template that matches counts.
     pub(super) fn expand(&self, name: &Name, rtype: RecordType) -> Expansion {
         if self.templates.is_empty() || *name == self.apex {
@@ -82,11 +106,13 @@ impl Templates {
     }
 }
 
-struct Template {
-    pattern: Regex,
-    rtype: RecordType,
+pub(super) struct Template {
+    pub(super) pattern: Regex,
+    pub(super) rtype: RecordType,
     ttl: u32,
     fields: Vec<Field>,
+    /// The answer for every name that matches, when it has no placeholders.
+    pub(super) ready: Option<Box<Answer>>,
 }
 
 /// A field of the answer: what a token of it expands to.
@@ -111,21 +137,20 @@ impl Template {
         }
         let pattern = compile(pattern)?;
         let fields = fields(answer, &pattern)?;
-        let template = Self { pattern, rtype, ttl, fields };
-        template.check_constant(apex)?;
+        let template = Self { pattern, rtype, ttl, fields, ready: None };
+        // An answer without placeholders can be checked now.
+        template.literal(apex).transpose()?;
         Ok(template)
     }
 
-    /// An answer without placeholders can be checked now.
-    fn check_constant(&self, apex: &Name) -> Result<(), ZoneError> {
-        let is_constant = |field: &Field| field.pieces.iter().all(|piece| matches!(piece, Piece::Literal(_)));
-        match self.fields.iter().all(is_constant) {
-            true => {
-                let tokens: Vec<Token> = self.fields.iter().map(|field| field.token.clone()).collect();
-                rdata::parse(self.rtype, &tokens, apex).map(drop)
-            }
-            false => Ok(()),
-        }
+    /// The data, when it has no placeholders.
+    fn literal(&self, apex: &Name) -> Option<Result<Rdata, ZoneError>> {
+        let is_literal = |field: &Field| field.pieces.iter().all(|piece| matches!(piece, Piece::Literal(_)));
+        let parse = || {
+            let tokens: Vec<Token> = self.fields.iter().map(|field| field.token.clone()).collect();
+            rdata::parse(self.rtype, &tokens, apex)
+        };
+        self.fields.iter().all(is_literal).then(parse)
     }
 
     /// The record; none when the captures make no legal data.

@@ -8,6 +8,7 @@ use super::*;
 
 mod broken;
 mod hosts;
+mod ready;
 mod rfc;
 mod template;
 
