@@ -21,7 +21,7 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
 
     // Bound first: a port that is taken is said before anything else begins.
     let listening = process.readiness.gate("listening");
-    let listeners = DnsListeners::bind(&config.listen).await?;
+    let listeners = DnsListeners::bind(&config.listen, config.workers).await?;
     let socket = match &config.socket {
         Some(path) => Some(AdminSocket::bind(path).await?),
         None => None,

@@ -1,6 +1,8 @@
 //! `listen` and `admin`: addresses of our own.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 
 use strait_identity::Alpn;
 
@@ -15,6 +17,11 @@ pub(crate) const AGENT_ADMIN_PORT: u16 = 9153;
 pub(crate) const GATEWAY_ADMIN_PORT: u16 = 9154;
 /// Addresses listened on at most.
 const MAX_LISTEN: usize = 64;
+
+/// Workers of an address. Each is a thread; more than processors only take turns.
+const WORKERS: RangeInclusive<u32> = 1..=64;
+/// And without the setting.
+const MAX_DEFAULT_WORKERS: usize = 8;
 
 /// Reads the addresses of a node-agent.
 pub(crate) fn read(root: &mut Section<'_>) -> Vec<Located<SocketAddr>> {
@@ -35,6 +42,19 @@ pub(crate) fn read_peers(root: &mut Section<'_>) -> Vec<Located<(SocketAddr, Alp
     root.show("listen", Effective::List(default.map(|url| Effective::Scalar(url.to_owned())).into()));
     let addresses = default.into_iter().filter_map(|url| peer_address(url).ok());
     addresses.map(|value| Located { value, at: root.at.clone() }).collect()
+}
+
+/// Reads how many workers answer UDP on each address of a node-agent.
+pub(crate) fn read_workers(root: &mut Section<'_>) -> NonZeroUsize {
+    let workers = root.or("workers", default_workers(), units::count(WORKERS));
+    usize::try_from(workers).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Half of the processors that this process may use, at most eight: the other half is for what takes time and for those
+/// who ask, and one worker alone answers some hundred thousand questions a second, more than a node has.
+fn default_workers() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    u32::try_from(processors.div_ceil(2).min(MAX_DEFAULT_WORKERS)).unwrap_or(1)
 }
 
 fn peer_address(text: &str) -> Result<(SocketAddr, Alpn), Problem> {

@@ -1,6 +1,7 @@
 //! The node-agent's file.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use strait_link::{EndpointUrl, LinkTarget, Scheme, UpstreamSettings};
@@ -25,6 +26,7 @@ use crate::{
 pub(crate) const KEYS: &[&str] = &[
     "node",
     "listen",
+    "workers",
     "allow",
     "admin",
     "socket",
@@ -58,6 +60,8 @@ pub struct NodeAgentConfig {
     pub node: String,
     /// Where questions are answered, UDP and TCP.
     pub listen: Vec<SocketAddr>,
+    /// Workers that answer UDP on each of these addresses.
+    pub workers: NonZeroUsize,
     /// Who may ask.
     pub allow: AccessList,
     /// The admin API's Unix socket; none: there is none.
@@ -102,6 +106,7 @@ pub struct NodeAgentDraft {
 struct Fields {
     node: Option<String>,
     listen: Vec<SocketAddr>,
+    workers: NonZeroUsize,
     allow: AccessList,
     socket: Option<PathBuf>,
     identity: Option<IdentityDraft>,
@@ -169,6 +174,7 @@ impl Fields {
     fn read(root: &mut Section<'_>) -> Self {
         let node = root.get("node", units::label).map(|node| node.value);
         let addresses = listen::read(root);
+        let workers = listen::read_workers(root);
         let allow = read_allow(root);
         let socket = root.path("socket").map(|socket| socket.value);
         let identity = IdentityDraft::read(root);
@@ -192,7 +198,22 @@ impl Fields {
         let forward_claims: Vec<_> = forward.iter().map(upstreams::claim).collect();
         overlap::check(root.cx, &zones, &forward_claims, &peers, upstreams.is_some());
         check_needs(root, identity.as_ref(), has_peers);
-        Self { node, listen, allow, socket, identity, gateway, state, zones, hosts, upstreams, forward, peers, daemon }
+        Self {
+            node,
+            listen,
+            workers,
+            allow,
+            socket,
+            identity,
+            gateway,
+            state,
+            zones,
+            hosts,
+            upstreams,
+            forward,
+            peers,
+            daemon,
+        }
     }
 
     fn resolve(self, cx: &Context) -> Option<NodeAgentConfig> {
@@ -208,6 +229,7 @@ impl Fields {
         Some(NodeAgentConfig {
             node: self.node?,
             listen: self.listen.clone(),
+            workers: self.workers,
             allow: self.allow,
             socket: self.socket,
             gateway: self.gateway,

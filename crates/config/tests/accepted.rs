@@ -23,6 +23,7 @@ identity:
 gateway:
   endpoints: ["grpc://10.0.0.5:8443", grpc://gateway.example.com]
 state: state
+workers: 3
 zones:
   - name: example.com
     ttl: 300
@@ -104,6 +105,7 @@ fn every_key_of_a_node_agent() {
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(config.node, "worker-1");
     assert_eq!(config.listen, ["127.0.0.1:5300".parse().unwrap(), "[::1]:5300".parse().unwrap()]);
+    assert_eq!(config.workers.get(), 3);
     assert_eq!(config.allow.ranges(), ["10.0.0.0/8".parse().unwrap()]);
     let id = config.identity.unwrap().credentials.id();
     assert_eq!(id.to_string(), "spiffe://cluster-a.example.com/node-agent/worker-1");
@@ -148,6 +150,9 @@ fn defaults_are_those_of_the_parts() {
     assert!(!config.node.is_empty());
     assert_eq!(config.listen, ["127.0.0.1:53".parse().unwrap(), "[::1]:53".parse().unwrap()]);
     assert!(config.allow.ranges().contains(&"127.0.0.0/8".parse().unwrap()));
+    // Half of the processors, one to eight.
+    let processors = std::thread::available_parallelism().unwrap().get();
+    assert!((1..=8).contains(&config.workers.get()) && config.workers.get() <= processors.div_ceil(2));
     let (health, cache) = (HealthSettings::default(), CacheSettings::default());
     assert_eq!(format!("{:?}", config.daemon.health), format!("{health:?}"));
     assert_eq!(format!("{:?}", config.daemon.cache), format!("{cache:?}"));

@@ -119,7 +119,7 @@ pub(crate) async fn serve_tcp(
             }
         };
         let mut open = Open::new(Transport::Tcp, &metrics, pass);
-        let origin = Origin { client, transport: Transport::Tcp, identity: None, keepalive: Some(limits.keepalive()) };
+        let origin = Origin { keepalive: Some(limits.keepalive()), ..Origin::new(client, Transport::Tcp) };
         let questions = Questions::new(Arc::clone(&respond), origin, limits.max_in_flight);
         let limits = Arc::clone(&limits);
         let share = common.share();

@@ -2,13 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UdpSocket};
+use strait_datagram::{SocketOptions, UdpSocket};
+use tokio::net::TcpListener;
 
-/// Asked of the system for each UDP socket; it gives what `net.core.rmem_max` allows. Room for a
-/// burst of some ten thousand questions while the loop is elsewhere.
-const UDP_RECEIVE_BUFFER: usize = 4 << 20;
+/// How the socket of a UDP worker is opened.
+const UDP: SocketOptions = SocketOptions {
+    // Room for a burst of some ten thousand questions while the worker is kept from the processor.
+    receive_buffer: Some(4 << 20),
+    receive_timeout: None,
+    // An interface that takes nothing for so long is broken; its clients must not hold up the others.
+    send_timeout: Some(Duration::from_millis(100)),
+};
 
 /// Connections the system completes before they are accepted.
 const TCP_BACKLOG: i32 = 1024;
@@ -31,7 +38,7 @@ pub struct BindError {
 }
 
 impl BindError {
-    fn new(address: SocketAddr, transport: &'static str, source: io::Error) -> Self {
+    pub(crate) fn new(address: SocketAddr, transport: &'static str, source: io::Error) -> Self {
         let hint = match source.kind() {
             io::ErrorKind::PermissionDenied => {
                 "; a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE: grant it, or set a higher port in `listen`"
@@ -48,37 +55,22 @@ impl BindError {
     }
 }
 
-/// UDP and TCP sockets on one address; with port 0 on the same free port.
-pub(crate) fn udp_and_tcp(address: SocketAddr) -> Result<(UdpSocket, TcpListener), BindError> {
+/// A UDP socket for each worker and a TCP socket on one address; with port 0 all on the same free port.
+///
+/// No other process shares the port in silence: see [`UdpSocket::open_group`], and the TCP socket shares with nobody.
+pub(crate) fn udp_and_tcp(address: SocketAddr, workers: usize) -> Result<(Vec<UdpSocket>, TcpListener), BindError> {
     let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
-        let udp = udp(address)?;
-        let port = udp.local_addr().map_err(|e| BindError::new(address, "udp", e))?.port();
+        let open = UdpSocket::open_group(address, workers, &UDP);
+        let udp = open.map_err(|error| BindError::new(address, "udp", error))?;
+        let port = udp.first().map_or(0, |socket| socket.local_addr().port());
         match tcp(SocketAddr::new(address.ip(), port), "tcp") {
             Ok(tcp) => return Ok((udp, tcp)),
             Err(error) if tries == 0 || error.source.kind() != io::ErrorKind::AddrInUse => return Err(error),
             Err(_) => {}
         }
     }
-}
-
-// No SO_REUSEADDR: on UDP it would let two programs share the port in silence.
-fn udp(address: SocketAddr) -> Result<UdpSocket, BindError> {
-    let open = || {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        // Best effort: a smaller buffer only drops earlier under a burst.
-        if let Err(error) = socket.set_recv_buffer_size(UDP_RECEIVE_BUFFER) {
-            tracing::debug!(%address, %error, "the receive buffer keeps its default size");
-        }
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        UdpSocket::from_std(socket.into())
-    };
-    open().map_err(|error| BindError::new(address, "udp", error))
 }
 
 /// A listening TCP socket. SO_REUSEADDR: a restart need not wait for old connections to time out.
@@ -104,40 +96,44 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn port_0_is_the_same_port_for_udp_and_tcp() {
+    async fn port_0_is_the_same_port_for_every_worker_and_for_tcp() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let (udp, tcp) = udp_and_tcp(address.parse().unwrap()).unwrap();
-            assert_eq!(udp.local_addr().unwrap(), tcp.local_addr().unwrap());
-            assert_ne!(udp.local_addr().unwrap().port(), 0);
+            let (udp, tcp) = udp_and_tcp(address.parse().unwrap(), 3).unwrap();
+            let bound = tcp.local_addr().unwrap();
+            assert_ne!(bound.port(), 0);
+            assert_eq!(udp.iter().map(UdpSocket::local_addr).collect::<Vec<_>>(), [bound; 3]);
         }
     }
 
     #[tokio::test]
     async fn ipv4_and_ipv6_share_a_port() {
-        let (udp, _tcp) = udp_and_tcp("0.0.0.0:0".parse().unwrap()).unwrap();
-        let port = udp.local_addr().unwrap().port();
-        assert!(udp_and_tcp(SocketAddr::new("::".parse().unwrap(), port)).is_ok());
+        let (udp, _tcp) = udp_and_tcp("0.0.0.0:0".parse().unwrap(), 1).unwrap();
+        let port = udp[0].local_addr().port();
+        assert!(udp_and_tcp(SocketAddr::new("::".parse().unwrap(), port), 1).is_ok());
     }
 
     #[tokio::test]
     async fn a_taken_address_is_an_error_that_says_what_to_do() {
-        let (udp, _tcp) = udp_and_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
-        let error = udp_and_tcp(udp.local_addr().unwrap()).unwrap_err();
-        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "cannot listen on {} (udp): Address already in use (os error 98); another program listens there \
-                 (`ss -lntup` names it): stop it, or set another address or port in `listen`",
-                udp.local_addr().unwrap()
-            )
-        );
+        // Taken by one worker, or by several, which share their port among themselves only.
+        for workers in [1, 2] {
+            let (udp, _tcp) = udp_and_tcp("127.0.0.1:0".parse().unwrap(), workers).unwrap();
+            let taken = udp[0].local_addr();
+            let error = udp_and_tcp(taken, 2).unwrap_err();
+            assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "cannot listen on {taken} (udp): Address already in use (os error 98); another program listens \
+                     there (`ss -lntup` names it): stop it, or set another address or port in `listen`",
+                )
+            );
+        }
     }
 
     #[tokio::test]
     async fn an_address_of_another_machine_is_an_error_that_says_what_to_do() {
         // 192.0.2.0/24 is for documentation (RFC 5737).
-        let error = udp_and_tcp("192.0.2.1:0".parse().unwrap()).unwrap_err();
+        let error = udp_and_tcp("192.0.2.1:0".parse().unwrap(), 2).unwrap_err();
         assert!(error.to_string().contains("no interface of this machine has that address"), "{error}");
     }
 

@@ -1,17 +1,19 @@
 //! Plain DNS: UDP and TCP on the same addresses.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use strait_datagram::UdpSocket;
 use strait_resolve::Respond;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::accept::serve_tcp;
 use crate::bind::{BindError, udp_and_tcp};
 use crate::common::Common;
-use crate::udp::UdpLoop;
+use crate::udp::UdpListener;
 use crate::{ServeMetrics, StreamLimits};
 
 /// Bound sockets, not yet served.
@@ -21,15 +23,19 @@ pub struct DnsListeners {
 
 struct Sockets {
     address: SocketAddr,
-    udp: UdpSocket,
+    udp: Vec<UdpSocket>,
     tcp: TcpListener,
 }
 
 impl DnsListeners {
-    /// Binds UDP and TCP on each address, IPv4 and IPv6 (v6-only). Port 0: the same free port for both.
-    pub async fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
-        let sockets = addresses.iter().map(|&address| bind_one(address)).collect::<Result<_, _>>()?;
-        Ok(Self { sockets })
+    /// Binds TCP and so many UDP sockets on each address, IPv4 and IPv6 (v6-only). Port 0: the same free port for all.
+    pub async fn bind(addresses: &[SocketAddr], udp_workers: NonZeroUsize) -> Result<Self, BindError> {
+        let bind = |&address: &SocketAddr| {
+            let (udp, tcp) = udp_and_tcp(address, udp_workers.get())?;
+            let address = tcp.local_addr().map_err(|source| BindError::new(address, "tcp", source))?;
+            Ok(Sockets { address, udp, tcp })
+        };
+        Ok(Self { sockets: addresses.iter().map(bind).collect::<Result<_, _>>()? })
     }
 
     /// The addresses bound.
@@ -50,7 +56,7 @@ impl DnsListeners {
         let common = Common::new();
         let mut loops = JoinSet::new();
         for Sockets { udp, tcp, .. } in self.sockets {
-            let udp = UdpLoop::new(udp, Arc::clone(&respond), Arc::clone(&metrics));
+            let udp = UdpListener::new(udp, Arc::clone(&respond), Arc::clone(&metrics));
             loops.spawn(udp.serve(stop.clone()));
             let (respond, metrics) = (Arc::clone(&respond), Arc::clone(&metrics));
             let tcp = serve_tcp(tcp, respond, limits.clone(), metrics, Arc::clone(&common), stop.clone());
@@ -58,19 +64,6 @@ impl DnsListeners {
         }
         while loops.join_next().await.is_some() {}
     }
-}
-
-fn bind_one(address: SocketAddr) -> Result<Sockets, BindError> {
-    let (udp, tcp) = udp_and_tcp(address)?;
-    let bound = udp.local_addr().map_err(|source| BindError { address, transport: "udp", source, hint: "" })?;
-    if bound.ip().is_unspecified() {
-        tracing::warn!(
-            address = %bound,
-            "listening on a wildcard address: on a machine with several addresses, list each in `listen`, \
-             or UDP answers may leave from another address than the one asked"
-        );
-    }
-    Ok(Sockets { address: bound, udp, tcp })
 }
 
 #[cfg(test)]

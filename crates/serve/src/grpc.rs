@@ -128,13 +128,8 @@ impl GrpcServer {
     }
 
     fn origin(&self, peer: &Peer) -> Origin {
-        Origin {
-            client: peer.client,
-            transport: Transport::Grpc,
-            identity: Some(Arc::clone(&peer.identity)),
-            // RFC 7828 is about DNS over TCP; HTTP/2 connections have pings instead.
-            keepalive: None,
-        }
+        // No keepalive: RFC 7828 is about DNS over TCP; HTTP/2 connections have pings instead.
+        Origin { identity: Some(Arc::clone(&peer.identity)), ..Origin::new(peer.client, Transport::Grpc) }
     }
 }
 

@@ -1,10 +1,16 @@
 //! Counters of listeners: connections, handshake failures by reason, drops.
 
+mod udp_sockets;
+
+use std::sync::Arc;
+
 use prometheus::{
     IntCounter, IntCounterVec, IntGauge, Registry, register_int_counter_vec_with_registry,
     register_int_gauge_vec_with_registry,
 };
+use strait_datagram::UdpSocket;
 use strait_resolve::Transport;
+use udp_sockets::UdpSockets;
 
 /// The metric families of `serve`; names in `docs/metrics.md`.
 pub struct ServeMetrics {
@@ -13,6 +19,7 @@ pub struct ServeMetrics {
     grpc: TransportMetrics,
     handshake_failures: IntCounterVec,
     udp_dropped: [IntCounter; UdpDrop::ALL.len()],
+    udp_sockets: UdpSockets,
 }
 
 /// The handles of one stream transport.
@@ -93,6 +100,8 @@ labels! {
         Send => "send",
         /// The system reported an error instead of a datagram.
         Receive => "receive",
+        /// A fault of this program, which its log tells.
+        Fault => "fault",
     }
 }
 
@@ -150,6 +159,7 @@ impl ServeMetrics {
             grpc: of(Transport::Grpc),
             handshake_failures,
             udp_dropped: UdpDrop::ALL.map(|reason| udp_dropped.with_label_values(&[reason.as_str()])),
+            udp_sockets: UdpSockets::new(registry)?,
         })
     }
 
@@ -166,8 +176,13 @@ impl ServeMetrics {
         self.handshake_failures.with_label_values(&[reason]).inc();
     }
 
-    pub(crate) fn udp_dropped(&self, reason: UdpDrop) {
-        self.udp_dropped[reason as usize].inc();
+    pub(crate) fn udp_dropped(&self, reason: UdpDrop, datagrams: usize) {
+        self.udp_dropped[reason as usize].inc_by(datagrams as u64);
+    }
+
+    /// Reads the sockets of an address at each scrape from now on, as long as they are open.
+    pub(crate) fn watch_udp(&self, sockets: &[Arc<UdpSocket>]) {
+        self.udp_sockets.watch(sockets);
     }
 }
 

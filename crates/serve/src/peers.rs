@@ -196,7 +196,7 @@ impl Shared {
         match alpn {
             Alpn::Dot => {
                 let keepalive = Some(limits.keepalive());
-                let origin = Origin { client, transport, identity: Some(identity), keepalive };
+                let origin = Origin { identity: Some(identity), keepalive, ..Origin::new(client, transport) };
                 let questions = Questions::new(Arc::clone(&self.respond), origin, limits.max_in_flight);
                 let closed = tokio::select! {
                     biased;

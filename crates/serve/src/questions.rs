@@ -238,12 +238,7 @@ mod tests {
     }
 
     fn origin() -> Origin {
-        Origin {
-            client: "192.0.2.1:40000".parse().unwrap(),
-            transport: Transport::Tcp,
-            identity: None,
-            keepalive: None,
-        }
+        Origin::new("192.0.2.1:40000".parse().unwrap(), Transport::Tcp)
     }
 
     fn reply(octet: u8) -> Reply {

@@ -22,8 +22,11 @@ pub(crate) const HELD: u8 = b'h';
 pub(crate) const SILENT: u8 = b's';
 pub(crate) const HELD_LARGE: u8 = b'H';
 pub(crate) const LARGE: u8 = b'L';
+/// More than a datagram holds.
+pub(crate) const HUGE: u8 = b'x';
+pub(crate) const FAULT: u8 = b'f';
 
-/// Answers each message with itself: at once, later, when released, or never, as the message asks.
+/// Answers each message with itself: at once, later, when released, or never, as the message asks; or panics.
 #[derive(Default)]
 pub(crate) struct Script {
     held: Arc<Held>,
@@ -68,6 +71,8 @@ impl Respond for Script {
                 reply.resize(reply.len() + 60_000, 0);
             }
             Some(&(LATER | HELD | HELD_LARGE)) => return Now::Later(Pending::new(packet, origin)),
+            Some(&HUGE) => reply.resize(reply.len() + 65_535, 0),
+            Some(&FAULT) => panic!("a fault, as asked"),
             _ => return Now::Nothing,
         }
         Now::Reply

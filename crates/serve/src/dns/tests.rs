@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use strait_resolve::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::metrics::{Closed, Refused};
 use crate::testkit::*;
+
+const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 struct Served {
     address: SocketAddr,
@@ -20,7 +22,7 @@ struct Served {
 }
 
 async fn start(limits: StreamLimits) -> Served {
-    let listeners = DnsListeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+    let listeners = DnsListeners::bind(&["127.0.0.1:0".parse().unwrap()], WORKERS).await.unwrap();
     let address = listeners.addresses()[0];
     let (script, metrics, stop) = (Script::new(), metrics(), CancellationToken::new());
     let ended =
@@ -121,7 +123,7 @@ async fn stopping_finishes_questions_in_work_and_returns() {
     assert!(soon(read_frame(&mut tcp)).await.is_none());
     soon(served.ended).await.unwrap();
     // The address is free again.
-    DnsListeners::bind(&[served.address]).await.unwrap();
+    DnsListeners::bind(&[served.address], WORKERS).await.unwrap();
 }
 
 #[tokio::test]

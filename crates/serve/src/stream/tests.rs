@@ -56,10 +56,8 @@ fn start_in(common: &Arc<Common>, limits: StreamLimits, pipe: usize) -> Served {
     let (client, server) = duplex(pipe);
     let (script, stop, writes) = (Script::new(), CancellationToken::new(), Arc::<AtomicUsize>::default());
     let origin = Origin {
-        client: "192.0.2.1:5353".parse().unwrap(),
-        transport: Transport::Tcp,
-        identity: None,
         keepalive: Some(limits.keepalive()),
+        ..Origin::new("192.0.2.1:5353".parse().unwrap(), Transport::Tcp)
     };
     let questions = Questions::new(Arc::<Script>::clone(&script), origin, limits.max_in_flight);
     let server = Counting(server, Arc::clone(&writes));
