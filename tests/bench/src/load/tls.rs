@@ -114,16 +114,15 @@ struct Client {
 
 impl Client {
     async fn run(mut self, names: Arc<Mutex<Names>>, places: usize, end: Instant, together: Arc<Barrier>) -> Outcome {
-        let start = Instant::now();
         // A connection that breaks loses what is on its way.
         let _ = self.exchange(&names, places, end).await;
         self.outcome.lost += self.window.waiting() as u64;
-        self.outcome.elapsed = start.elapsed();
         together.wait().await;
         self.outcome
     }
 
     async fn exchange(&mut self, names: &Mutex<Names>, places: usize, end: Instant) -> anyhow::Result<()> {
+        let start = Instant::now();
         let mut free: Vec<usize> = (0..places).collect();
         let (mut outgoing, mut incoming) = (Vec::new(), Vec::with_capacity(64 * 1024));
         loop {
@@ -148,6 +147,7 @@ impl Client {
             anyhow::ensure!(read > 0, "the server has closed the connection");
             let taken = self.take(&incoming, &mut free);
             incoming.drain(..taken);
+            self.outcome.elapsed = start.elapsed();
         }
     }
 

@@ -6,7 +6,7 @@
 use crate::bench::Bench;
 use crate::contender::Contender;
 use crate::figures::{Digits, Figures};
-use crate::load::udp::Flood;
+use crate::load::udp::{Flood, UdpLoad};
 use crate::names::Names;
 use crate::program::{Core, Program};
 use crate::report::{Bound, Section, Table, Verdict};
@@ -95,7 +95,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Section> {
 }
 
 fn overload(bench: &Bench, contender: &mut Contender) -> anyhow::Result<Overloaded> {
-    let peak = contender.measure(&contender.saturating(bench.time))?.outcome.rate();
+    let peak = contender.measure(&UdpLoad::deep(contender.server, bench.time))?.outcome.rate();
     let (before, dropped) = (contender.memory(), counted(contender)?);
     let flood = Flood { server: contender.server, rate: FACTOR * peak, time: bench.time };
     let flooded = flood.run(&mut contender.names)?;
