@@ -24,7 +24,7 @@ pub struct Ask {
 impl Ask {
     /// What `query` asks, having passed the clusters of `path`.
     pub fn new(query: &QueryView<'_>, path: ClusterPath) -> Self {
-        let question = Question { name: query.qname().to_lowercase(), rtype: query.rtype(), class: Class::IN };
+        let question = Question { name: query.qname_lower(), rtype: query.rtype(), class: Class::IN };
         Self { question, dnssec_ok: query.dnssec_ok(), checking_disabled: query.checking_disabled(), path }
     }
 }

@@ -52,6 +52,14 @@ impl Name {
         }
     }
 
+    /// The same, in lower case.
+    pub(crate) fn from_wire_lower(bytes: &[u8]) -> Result<Self, NameError> {
+        let mut name = Self::from_wire(bytes)?;
+        // Length octets are at most 63 and so never ASCII letters.
+        name.0.make_ascii_lowercase();
+        Ok(name)
+    }
+
     /// The name made of `labels`, leftmost first.
     pub fn from_labels<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, NameError> {
         let mut wire = Vec::with_capacity(64);

@@ -180,6 +180,11 @@ impl<'a> QueryView<'a> {
         Name::from_wire(self.qname_wire()).unwrap_or_else(|_| Name::root())
     }
 
+    /// The name asked for, in lower case.
+    pub fn qname_lower(&self) -> Name {
+        Name::from_wire_lower(self.qname_wire()).unwrap_or_else(|_| Name::root())
+    }
+
     /// The type asked for.
     pub fn rtype(&self) -> RecordType {
         self.rtype
