@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strait_wire::{Answer, AnswerKind, ClusterPath, Ede, Flags, Question, Rcode, ZoneMapping};
+use strait_wire::{Answer, AnswerKind, ClusterPath, Ede, Flags, Name, Question, Rcode, RecordType, ZoneMapping};
 
 use crate::{Ask, BoxFuture, Source, SourceError};
 
@@ -43,6 +43,13 @@ impl MappedSource {
 }
 
 impl Source for MappedSource {
+    /// What holds no name but the one asked for is the same at home and outside.
+    fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<&Answer> {
+        let mut buffer = [0; Name::MAX_LEN];
+        let inward = self.mapping.wire_inward(lower, &mut buffer)?;
+        self.home.ready(inward, rtype).filter(|answer| answer.names_no_other())
+    }
+
     fn answer_now(&self, ask: &Ask) -> Option<Answer> {
         let answer = self.home.answer_now(&self.inward(ask).ok()?)?;
         self.outward(&answer, ask).ok()
@@ -94,13 +101,43 @@ fn unmappable(error: impl std::fmt::Display) -> SourceError {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use strait_wire::{Class, Name, Rdata, Record, RecordType};
+    use strait_wire::{Class, Rdata, Record};
 
     use super::*;
     use crate::testing::{Scripted, a_record, answer, ask, cname_record, name, soa_record};
 
     fn mapped(home: Arc<Scripted>) -> MappedSource {
         MappedSource::new(ZoneMapping::new(name("cluster.local"), name("cluster-b.example.com")).unwrap(), home)
+    }
+
+    /// A home zone in which one answer lies ready.
+    struct Prepared(Answer);
+
+    impl Source for Prepared {
+        fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<&Answer> {
+            let asked = lower == name("web.apps.cluster.local").as_wire() && rtype == RecordType::A;
+            asked.then_some(&self.0)
+        }
+
+        fn answer<'a>(&'a self, _: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {
+            unreachable!("it lies ready")
+        }
+    }
+
+    #[test]
+    fn what_lies_ready_at_home_is_ready_outside_when_it_names_nothing_there() {
+        let home = ask("*.apps.cluster.local", "A");
+        let address = a_record(&home.question.name, 60, 7);
+        let plain = answer(&home, Rcode::NOERROR, vec![address], vec![]).to_message().unwrap();
+        let mut with_soa = plain.clone();
+        with_soa.authorities.push(soa_record("cluster.local", 60, 60));
+        for (message, is_ready) in [(plain, true), (with_soa, false)] {
+            let mapping = ZoneMapping::new(name("cluster.local"), name("cluster-b.example.com")).unwrap();
+            let source = MappedSource::new(mapping, Arc::new(Prepared(Answer::for_any_name(&message).unwrap())));
+            let ready = |asked: &str| source.ready(name(asked).as_wire(), RecordType::A).is_some();
+            assert_eq!(ready("web.apps.cluster-b.example.com"), is_ready);
+            assert!(!ready("web.apps.cluster.local"), "at home it is called otherwise");
+        }
     }
 
     #[tokio::test]

@@ -51,6 +51,8 @@ pub struct Answer {
     tells_of_others: bool,
     /// Whether it may be told to any question: see [`Answer::for_any_name`].
     for_any_name: bool,
+    /// See [`Answer::names_no_other`].
+    names_no_other: bool,
     /// Seconds the answer as a whole may be cached.
     ttl: u32,
     besides: Option<Box<Besides>>,
@@ -84,7 +86,7 @@ impl Answer {
         ttls.extend(ttl_offsets(&bytes, additional_at, plain.additionals.len())?.0);
         Ok(Self {
             message_len: bytes.len() as u16,
-            octets: bytes.into_iter().chain(ttls.iter().flat_map(|at| at.to_be_bytes())).collect(),
+            octets: with_places(bytes, &ttls),
             additional_at: additional_at as u16,
             question_len,
             rcode: message.rcode,
@@ -93,6 +95,7 @@ impl Answer {
             besides: Besides::of(message.edns.as_ref().and_then(Edns::ede), dangling_alias),
             tells_of_others: message.answers.iter().chain(&message.additionals).any(|r| r.name != question.name),
             for_any_name: false,
+            names_no_other: false,
         })
     }
 
@@ -120,6 +123,7 @@ impl Answer {
             besides: Besides::of(ede, None),
             tells_of_others: false,
             for_any_name: false,
+            names_no_other: false,
         }
     }
 
@@ -275,6 +279,15 @@ fn even_out(section: &mut [Record]) {
     for record in section.iter_mut().filter(is_of_set) {
         record.ttl = lowest.get(&(record.name.clone(), record.rtype)).copied().unwrap_or(record.ttl);
     }
+}
+
+/// The message with the places of its TTLs behind it.
+fn with_places(mut message: Vec<u8>, ttls: &[u16]) -> Arc<[u8]> {
+    message.reserve_exact(2 * ttls.len());
+    for at in ttls {
+        message.extend_from_slice(&at.to_be_bytes());
+    }
+    message.into()
 }
 
 /// Where the TTLs of `count` records lie that begin at `at` in a message of our own making, and where

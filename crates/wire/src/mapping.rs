@@ -11,6 +11,8 @@ use crate::{Message, Name, Record, RecordType, option};
 pub struct ZoneMapping {
     home: Name,
     suffix: Name,
+    /// In wire form and in lower case.
+    suffix_lower: Box<[u8]>,
 }
 
 /// Why a message cannot be mapped.
@@ -52,7 +54,7 @@ impl ZoneMapping {
     pub fn new(home: Name, suffix: Name) -> Result<Self, Overlap> {
         match home.is_within(&suffix) || suffix.is_within(&home) {
             true => Err(Overlap(home, suffix)),
-            false => Ok(Self { home, suffix }),
+            false => Ok(Self { suffix_lower: suffix.as_wire().to_ascii_lowercase().into(), home, suffix }),
         }
     }
 
@@ -69,6 +71,20 @@ impl ZoneMapping {
     /// A name of the suffix as it is called at home.
     pub fn name_inward(&self, name: &Name) -> Result<Name, MappingError> {
         map_name(name, &self.suffix, &self.home)
+    }
+
+    /// The same of a name in wire form and in lower case, written into `inward`; none when it is not under the suffix,
+    /// or too long at home.
+    pub fn wire_inward<'b>(&self, lower: &[u8], inward: &'b mut [u8; Name::MAX_LEN]) -> Option<&'b [u8]> {
+        let (suffix, home) = (&self.suffix_lower, self.home.as_wire());
+        let start = lower.len().checked_sub(suffix.len())?;
+        let is_under = lower.ends_with(suffix) && is_label_start(lower, start);
+        let len = start + home.len();
+        let name = inward.get_mut(..len).filter(|_| is_under)?;
+        name[..start].copy_from_slice(&lower[..start]);
+        name[start..].copy_from_slice(home);
+        name[start..].make_ascii_lowercase();
+        Some(name)
     }
 
     /// A name of the home zone as it is called outside.
@@ -95,6 +111,15 @@ impl ZoneMapping {
         }
         Ok(mapped)
     }
+}
+
+/// Whether a label of the name begins there, or the name ends.
+fn is_label_start(name: &[u8], start: usize) -> bool {
+    let mut at = 0;
+    while at < start {
+        at += 1 + usize::from(name[at]);
+    }
+    at == start
 }
 
 fn map_name(name: &Name, from: &Name, to: &Name) -> Result<Name, MappingError> {

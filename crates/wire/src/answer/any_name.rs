@@ -1,6 +1,6 @@
 //! Answers that are the same for many names: what a wildcard says, or that there is nothing.
 
-use super::{Answer, ttl_offsets};
+use super::{Answer, ttl_offsets, with_places};
 use crate::{Class, Header, MAX_MESSAGE_LEN, Message, Name, Question, RecordType, WireError};
 
 /// A pointer to the name of the question (RFC 1035 4.1.4).
@@ -38,13 +38,24 @@ impl Answer {
         ttls.extend(ttl_offsets(&bytes, additional_at, settled.additionals.len())?.0);
         Ok(Self {
             message_len: bytes.len() as u16,
-            octets: bytes.into_iter().chain(ttls.iter().flat_map(|at| at.to_be_bytes())).collect(),
+            octets: with_places(bytes, &ttls),
             additional_at: additional_at as u16,
             question_len: question_len as u16,
             for_any_name: true,
+            names_no_other: settled.records().all(|record| record.name == asked && is_address(record.rtype)),
             ..model
         })
     }
+
+    /// Whether it may be told to any question although names are called otherwise where it was made: it is for any name,
+    /// and holds addresses of that name and nothing else.
+    pub fn names_no_other(&self) -> bool {
+        self.names_no_other
+    }
+}
+
+fn is_address(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::A | RecordType::AAAA)
 }
 
 #[cfg(test)]
@@ -107,6 +118,20 @@ mod tests {
             assert_eq!((message.answers.len(), message.additionals.len()), (answers, additionals), "{room}");
             assert_eq!(message.flags.has(crate::Flags::TC), answers == 0);
         }
+    }
+
+    #[test]
+    fn only_addresses_of_the_name_itself_name_no_other() {
+        let address = |owner| record(owner, RecordType::A, Rdata::opaque(vec![192, 0, 2, 1]));
+        let mut message = wildcard();
+        assert!(!Answer::for_any_name(&message).unwrap().names_no_other(), "a name in the data, an address beside");
+        message.questions[0].rtype = RecordType::A;
+        message.additionals.clear();
+        message.answers = vec![address("*.apps.example")];
+        assert!(Answer::for_any_name(&message).unwrap().names_no_other());
+        assert!(!Answer::new(&message).unwrap().names_no_other(), "that of one name has the name in its question");
+        message.authorities = vec![address("example")];
+        assert!(!Answer::for_any_name(&message).unwrap().names_no_other());
     }
 
     #[test]

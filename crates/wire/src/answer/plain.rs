@@ -83,6 +83,7 @@ impl Answer {
             rcode: Rcode::NOERROR,
             kind: AnswerKind::Positive,
             for_any_name: false,
+            names_no_other: false,
             tells_of_others: false,
             ttl,
             besides: None,

@@ -34,6 +34,29 @@ fn names_are_mapped_at_label_boundaries_only() {
 }
 
 #[test]
+fn wire_names_are_mapped_inward_as_names_are() {
+    let long = format!("{}cluster-b.example.com", "a.".repeat(116));
+    let cases = [
+        ("cluster-b.example.com", Some("cluster.local")),
+        ("web.shop.svc.cluster-b.example.com", Some("web.shop.svc.cluster.local")),
+        ("xcluster-b.example.com", None),
+        (r"x\009cluster-b.example.com", None),
+        ("example.com", None),
+        (".", None),
+        (&long, Some(&long.replace("cluster-b.example.com", "cluster.local"))),
+    ];
+    for (outside, home) in cases {
+        let mut buffer = [0; Name::MAX_LEN];
+        let inward = mapping().wire_inward(name(outside).as_wire(), &mut buffer).map(<[u8]>::to_vec);
+        assert_eq!(inward, home.map(|home| name(home).as_wire().to_vec()), "{outside}");
+    }
+    // Longer at home than a name may be.
+    let mapping = ZoneMapping::new(name("a.very.long.name.at.home"), name("b")).unwrap();
+    let long = name(&format!("{}b", "a.".repeat(120)));
+    assert_eq!(mapping.wire_inward(long.as_wire(), &mut [0; Name::MAX_LEN]), None);
+}
+
+#[test]
 fn names_that_could_not_be_mapped_back_are_errors() {
     let ambiguous = |name: Name, zone: &str| MappingError::Ambiguous { name, zone: zone.parse().unwrap() };
     let outside = name("web.cluster-b.example.com");
