@@ -2,6 +2,7 @@
 //! back to the socket.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use strait_datagram::{BATCH, Outbound, UdpSocket, Wait};
@@ -96,6 +97,13 @@ async fn send(mut answered: Receiver<Answered>, socket: Arc<UdpSocket>, metrics:
     let (mut batch, mut outbound) = (Vec::with_capacity(BATCH), Outbound::new());
     let mut places = Vec::with_capacity(BATCH);
     while answered.recv_many(&mut batch, BATCH).await > 0 {
+        // Replies become ready together: whoever is about to make one may do so first.
+        let_others_run().await;
+        while batch.len() < BATCH
+            && let Ok(next) = answered.try_recv()
+        {
+            batch.push(next);
+        }
         for Answered { reply, place } in batch.drain(..) {
             let (client, local) = (reply.origin().client, reply.origin().local);
             outbound.push_with(client, local, |octets| reply.write(octets));
@@ -105,6 +113,20 @@ async fn send(mut answered: Receiver<Answered>, socket: Arc<UdpSocket>, metrics:
         metrics.udp_dropped(UdpDrop::Send, lost);
         places.clear();
     }
+}
+
+/// Resolves when all tasks that are ready now have had their turn. Unlike `yield_now` it does not look for events of the
+/// system in between.
+async fn let_others_run() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Sends the batch; how many of it were lost.
