@@ -289,7 +289,8 @@ async fn a_stream_that_asks_nothing_ends() {
     assert_eq!(asking.batch().await, [0]);
     let questions = asking.questions.clone();
     let empty = tokio::spawn(async move { while questions.send(Batch::default()).await.is_ok() {} });
-    assert!(soon(asking.answers.message()).await.unwrap().is_none());
+    // Its end, or that of the connection under what is still being sent.
+    assert!(!matches!(soon(asking.answers.message()).await, Ok(Some(_))));
     empty.abort();
 }
 
