@@ -15,6 +15,11 @@ mod readiness;
 mod run;
 mod shutdown;
 
+/// Questions are taken by one thread and answered by another: an allocator that takes back what another thread has
+/// given out without a lock is worth a fifth of a miss.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use admin::{Admin, AdminError};
 pub use cli::{Arguments, EXIT_CONFIGURATION, EXIT_FAILURE};
 pub use credentials::watch_credentials;

@@ -13,6 +13,10 @@ use strait_resolve::{
 };
 use strait_wire::{Answer, Class, Message, Rcode, Rdata, Record, RecordType};
 
+/// What the daemons allocate with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SIZE: u64 = 16 << 20;
 
 /// Beyond the budget: what moka and the allocator keep of what has gone, and the work in progress.
