@@ -196,6 +196,15 @@ impl Cluster {
         self.agent.as_mut().expect("the agent runs")
     }
 
+    /// Waits until the agent has on disk what it would start with: peers are in force first, and then kept.
+    #[track_caller]
+    pub fn wait_kept(&self, word: &str) {
+        let file = self.folder.path("agent-peers.json");
+        until("the agent to have kept its peers", || {
+            std::fs::read_to_string(&file).is_ok_and(|text| text.contains(word))
+        });
+    }
+
     /// Kills the agent and starts it again; it need not become ready.
     pub fn restart_agent(&mut self) {
         self.agent = None;

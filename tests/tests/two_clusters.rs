@@ -72,6 +72,7 @@ fn the_agent_knows_a_change_of_peers_without_a_restart_and_keeps_it_without_a_ga
 
     // With its gateway dead, a fresh agent starts from what is on disk.
     a.gateways[0].kill();
+    a.wait_kept("cluster-b");
     a.restart_agent();
     a.resolve(name);
 
@@ -125,6 +126,7 @@ fn an_agent_whose_certificate_has_ended_answers_what_needs_none_and_heals() {
         a.folder.write("agent/tls.crt", issued.certificate);
     };
     put(&a, &leaf.clone().expired());
+    a.wait_kept("cluster-b");
     a.restart_agent();
     assert_eq!(a.resolve("api.static.example"), ["api.static.example. A 192.0.2.1"]);
     a.agent().wait_log(&["expired at"]);

@@ -109,6 +109,7 @@ fn place(told: &str) -> Option<(u32, u32)> {
 #[test]
 fn an_agent_with_a_damaged_list_and_no_gateway_answers_its_own_names_and_is_not_ready() {
     let mut cluster = with_a_peer();
+    cluster.wait_kept("generation");
     cluster.gateways[0].kill();
     cluster.agent().kill();
     std::fs::write(cluster.folder.path("agent-peers.json"), "{").unwrap();

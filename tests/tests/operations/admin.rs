@@ -29,6 +29,7 @@ fn an_agent_whose_gateway_cannot_be_reached_is_not_ready_says_why_and_answers_st
     let mut cluster = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"]))
         .agent("zones: [{ name: static.example, records: [{ name: api, type: A, value: 192.0.2.1 }] }]")
         .start();
+    cluster.wait_kept("generation");
     cluster.gateways[0].kill();
     cluster.agent().kill();
     std::fs::remove_file(cluster.folder.path("agent-peers.json")).unwrap();
