@@ -45,6 +45,9 @@ struct Options {
     /// How long the part `soak` lasts, in seconds: 60, with nothing behind it ten minutes
     #[arg(long, value_name = "SECONDS", default_value_t = 60, default_missing_value = "600", num_args = 0..=1, require_equals = true)]
     soak: u64,
+    /// Fail on loss, which is otherwise a figure in the tables
+    #[arg(long)]
+    strict: bool,
     /// Folder of Strait's programs, built for release
     #[arg(long)]
     binaries: PathBuf,
@@ -63,6 +66,7 @@ fn main() -> anyhow::Result<()> {
         time: Duration::from_secs_f64(options.seconds),
         churn: Duration::from_secs(options.churn),
         soak: Duration::from_secs(options.soak),
+        strict: options.strict,
     };
     let mut sections = Vec::new();
     for part in chosen {
