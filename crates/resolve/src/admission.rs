@@ -63,7 +63,11 @@ impl IpNet {
 
     /// Whether the range holds `address`; IPv4-mapped IPv6 addresses count as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
+        self.contains_canonical(address.to_canonical())
+    }
+
+    fn contains_canonical(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
             (IpAddr::V4(net), IpAddr::V4(address)) => {
                 let differ = net.to_bits() ^ address.to_bits();
                 differ.checked_shr(32 - u32::from(self.prefix)).unwrap_or(0) == 0
@@ -152,7 +156,8 @@ impl AccessList {
     }
 
     fn allows(&self, origin: &Origin) -> bool {
-        self.allowed.iter().any(|net| net.contains(origin.client.ip()))
+        let address = origin.client.ip().to_canonical();
+        self.allowed.iter().any(|net| net.contains_canonical(address))
     }
 }
 

@@ -130,6 +130,7 @@ fn question_end(message: &[u8]) -> Option<usize> {
 
 impl<'a> QueryView<'a> {
     /// Reads a query; anything but one plain question is a [`Refusal`].
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Refusal> {
         let header = Header::parse(bytes).ok_or(Refusal::Ignore)?;
         if header.flags.has(Flags::QR) {

@@ -26,9 +26,10 @@ impl CacheKey {
     fn new(name: &[u8], rtype: RecordType, dnssec_ok: bool, checking_disabled: bool) -> Self {
         let mut bytes = [0; Self::MAX_LEN];
         let name_len = name.len().min(Name::MAX_LEN);
-        bytes[..name_len].copy_from_slice(&name[..name_len]);
         // Length octets are at most 63 and so never ASCII letters.
-        bytes[..name_len].make_ascii_lowercase();
+        for (lower, octet) in bytes.iter_mut().zip(&name[..name_len]) {
+            *lower = octet.to_ascii_lowercase();
+        }
         bytes[name_len..name_len + 2].copy_from_slice(&rtype.0.to_be_bytes());
         bytes[name_len + 2] = u8::from(dnssec_ok) << 1 | u8::from(checking_disabled);
         Self { bytes, name_len }

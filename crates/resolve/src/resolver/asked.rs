@@ -25,9 +25,12 @@ impl Road {
         reply: &mut Vec<u8>,
     ) -> Result<Asked<'a>, Now> {
         let arrived = origin.arrived.unwrap_or_else(Instant::now);
-        let read = QueryView::parse(packet).and_then(|query| Ok((query.cluster_path()?, query)));
-        match read {
-            Ok((path, query)) => Ok(Asked { query, origin, arrived, path }),
+        let query = match QueryView::parse(packet) {
+            Ok(query) => query,
+            Err(refusal) => return Err(self.refuse(refusal, packet, origin, reply)),
+        };
+        match query.cluster_path() {
+            Ok(path) => Ok(Asked { query, origin, arrived, path }),
             Err(refusal) => Err(self.refuse(refusal, packet, origin, reply)),
         }
     }
