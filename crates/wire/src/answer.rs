@@ -86,7 +86,7 @@ impl Answer {
         ttls.extend(ttl_offsets(&bytes, additional_at, plain.additionals.len())?.0);
         Ok(Self {
             message_len: bytes.len() as u16,
-            octets: with_places(bytes, &ttls),
+            octets: with_places(bytes, ttls.into_iter()),
             additional_at: additional_at as u16,
             question_len,
             rcode: message.rcode,
@@ -282,7 +282,7 @@ fn even_out(section: &mut [Record]) {
 }
 
 /// The message with the places of its TTLs behind it.
-fn with_places(mut message: Vec<u8>, ttls: &[u16]) -> Arc<[u8]> {
+fn with_places(mut message: Vec<u8>, ttls: impl ExactSizeIterator<Item = u16>) -> Arc<[u8]> {
     message.reserve_exact(2 * ttls.len());
     for at in ttls {
         message.extend_from_slice(&at.to_be_bytes());

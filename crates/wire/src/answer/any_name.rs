@@ -38,7 +38,7 @@ impl Answer {
         ttls.extend(ttl_offsets(&bytes, additional_at, settled.additionals.len())?.0);
         Ok(Self {
             message_len: bytes.len() as u16,
-            octets: with_places(bytes, &ttls),
+            octets: with_places(bytes, ttls.into_iter()),
             additional_at: additional_at as u16,
             question_len: question_len as u16,
             for_any_name: true,

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::Answer;
+use super::{Answer, with_places};
 use crate::edns;
 use crate::{AnswerKind, Class, Flags, Header, Opcode, Question, Rcode, RecordType, option};
 
@@ -72,11 +72,8 @@ impl Answer {
             octets.extend_from_slice(&ttl.to_be_bytes());
             octets.extend_from_slice(&record[TTL.end..]);
         }
-        for record in 0..count {
-            octets.extend_from_slice(&((records_at + record * len + TTL.start) as u16).to_be_bytes());
-        }
         Some(Self {
-            octets: octets.into(),
+            octets: with_places(octets, ttl_places(records_at, count, len)),
             message_len: end as u16,
             additional_at: end as u16,
             question_len: (records_at - Header::LEN) as u16,
@@ -115,17 +112,19 @@ impl Answer {
         octets.extend_from_slice(name);
         octets.extend_from_slice(&self.octets[records_at - 4..message_len]);
         let (renamed_len, renamed_at) = (octets.len(), Header::LEN + name.len() + 4);
-        for record in 0..records.len() / len {
-            octets.extend_from_slice(&((renamed_at + record * len + TTL.start) as u16).to_be_bytes());
-        }
         Some(Self {
-            octets: octets.into(),
+            octets: with_places(octets, ttl_places(renamed_at, records.len() / len, len)),
             message_len: renamed_len as u16,
             additional_at: renamed_len as u16,
             question_len: (renamed_at - Header::LEN) as u16,
             ..self.clone()
         })
     }
+}
+
+/// Where the TTLs of so many records of one length lie, the first of which begins at `records_at`.
+fn ttl_places(records_at: usize, count: usize, len: usize) -> impl ExactSizeIterator<Item = u16> {
+    (0..count).map(move |record| (records_at + record * len + TTL.start) as u16)
 }
 
 /// The least TTL of the records, which all have one length; none when one of them is not what is expected, or there twice.
