@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::cache::CacheKey;
 use crate::resolver::kit::{Bench, Said, query_with_path, table, told};
-use crate::testing::{Scripted, address, answer, query, soa_record, until};
+use crate::testing::{Scripted, address, alias, answer, query, soa_record, until};
 use crate::{RouteTable, SourceError};
 
 const NAME: &str = "www.example.com";
@@ -150,6 +150,17 @@ async fn a_peers_answer_past_its_time_is_not_told_to_another_cluster() {
     alive.store(false, Ordering::SeqCst);
     let packet = query_with_path(NAME, "A", "cluster-c.example.com");
     assert_eq!(bench.send(&packet).await.unwrap().rcode, Rcode::REFUSED);
+}
+
+#[tokio::test]
+async fn nor_one_that_led_to_a_peer_by_an_alias() {
+    let (peer, _) = mortal();
+    let near = Scripted::new(|ask| alias(ask, 1, "web.cluster-b.example.com"));
+    let bench = bench(table([(".", "upstream", near), ("cluster-b.example.com", "peer", peer)]), Duration::ZERO);
+    assert_eq!(bench.ask(NAME, "A").await.answers.len(), 2);
+    expired(&bench).await;
+    let packet = query_with_path(NAME, "A", "cluster-c.example.com");
+    assert_eq!(bench.send(&packet).await.unwrap().answers.len(), 0);
 }
 
 #[tokio::test]
