@@ -4,11 +4,12 @@
 //! half full, nobody gets more than a quarter of it, so whoever asks little still finds a place. How many places there
 //! are is for others to watch.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use foldhash::fast::RandomState;
+use foldhash::quality::SeedableRandomState;
 
 /// Up to this part of a table anybody may fill it.
 const OPEN_PART: usize = 2;
@@ -16,18 +17,20 @@ const OPEN_PART: usize = 2;
 /// Beyond that, one client holds at most this part.
 const CLIENT_SHARE: usize = 4;
 
-/// The places that are held, by client.
-#[derive(Default)]
+/// Counters in a row; one octet of a hash says which.
+const ROW: usize = 1 << u8::BITS;
+
+/// The places that are held, by client, without a lock: a client counts in one counter of either row, and what both have
+/// in common is the most that it can hold (a count-min sketch). Clients that share a counter share it in one row only, but
+/// for one pair in 65,536. At most four counters of a row can have come to a quarter of the table, so of the clients that
+/// hold little one in 4,096 at most is taken for greedy, and which ones depends on a random key.
 pub(crate) struct ClientShares {
-    held: Mutex<Held>,
+    total: AtomicUsize,
+    rows: Rows,
+    key: SeedableRandomState,
 }
 
-#[derive(Default)]
-struct Held {
-    total: usize,
-    /// Nobody is in it with none, so it has at most `total` entries.
-    by_client: HashMap<Client, usize, RandomState>,
-}
+struct Rows([[AtomicU32; ROW]; 2]);
 
 /// Who counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that name a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,34 +41,70 @@ pub(crate) struct Client {
 /// A place that a client holds.
 pub(crate) struct Place {
     shares: Arc<ClientShares>,
-    client: Client,
+    at: Counters,
 }
+
+/// Where a client counts: the place in either row.
+#[derive(Clone, Copy)]
+struct Counters([u8; 2]);
 
 /// The client holds its share already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ShareSpent;
 
+impl Default for ClientShares {
+    fn default() -> Self {
+        // So that no two clients of a test are ever taken for one.
+        let key = if cfg!(test) { SeedableRandomState::fixed() } else { SeedableRandomState::random() };
+        let row = || std::array::from_fn(|_| AtomicU32::new(0));
+        Self { total: AtomicUsize::new(0), rows: Rows([row(), row()]), key }
+    }
+}
+
 impl ClientShares {
     /// A place for the client in a table of `places`.
     pub(crate) fn take(self: &Arc<Self>, client: Client, places: usize) -> Result<Place, ShareSpent> {
-        let mut held = self.lock();
-        let own = held.by_client.get(&client).copied().unwrap_or_default();
-        if !has_room(client, own, held.total, places) {
-            return Err(ShareSpent);
-        }
-        held.total += 1;
-        held.by_client.insert(client, own + 1);
-        Ok(Place { shares: Arc::clone(self), client })
+        let at = self.counters(client);
+        let place = Place { shares: Arc::clone(self), at };
+        // First counted, then looked at: of two that come at once the later one at least sees both.
+        let total = self.total.fetch_add(1, Ordering::SeqCst);
+        let own = self.rows.enter(at);
+        // Without room `place` is dropped, which takes it back.
+        if has_room(client, own, total, places) { Ok(place) } else { Err(ShareSpent) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counters(&self, client: Client) -> Counters {
+        let [first, .., second] = self.key.hash_one(client).to_be_bytes();
+        Counters([first, second])
+    }
+}
+
+impl Rows {
+    /// Counts one in; how many there were, at most.
+    fn enter(&self, at: Counters) -> usize {
+        let counters = self.at(at);
+        for counter in counters {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+        let least = counters.map(|counter| counter.load(Ordering::SeqCst)).into_iter().min().unwrap_or_default();
+        // Those who leave meanwhile may have taken the one away.
+        least.saturating_sub(1) as usize
+    }
+
+    fn leave(&self, at: Counters) {
+        for counter in self.at(at) {
+            counter.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn at(&self, Counters([first, second]): Counters) -> [&AtomicU32; 2] {
+        [&self.0[0][usize::from(first)], &self.0[1][usize::from(second)]]
     }
 }
 
 fn has_room(client: Client, own: usize, total: usize, places: usize) -> bool {
     // A stub on this node stands for everyone here: while nobody else asks it has all but a newcomer's share.
-    let is_alone_at_home = client.is_loopback() && own == total;
+    let is_alone_at_home = client.is_loopback() && own >= total;
     total < places.div_ceil(OPEN_PART)
         || own < places.div_ceil(CLIENT_SHARE)
         || is_alone_at_home && total < places - places / CLIENT_SHARE
@@ -73,14 +112,8 @@ fn has_room(client: Client, own: usize, total: usize, places: usize) -> bool {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut held = self.shares.lock();
-        held.total -= 1;
-        if let Some(own) = held.by_client.get_mut(&self.client) {
-            *own -= 1;
-            if *own == 0 {
-                held.by_client.remove(&self.client);
-            }
-        }
+        self.shares.rows.leave(self.at);
+        self.shares.total.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -110,6 +143,11 @@ mod tests {
         Client::of(address.parse().unwrap())
     }
 
+    fn is_empty(shares: &ClientShares) -> bool {
+        let counters = shares.rows.0.as_flattened();
+        shares.total.load(Ordering::SeqCst) == 0 && counters.iter().all(|counter| counter.load(Ordering::SeqCst) == 0)
+    }
+
     /// Takes places until there is none.
     fn fill(shares: &Arc<ClientShares>, address: &str, places: usize) -> Vec<Place> {
         // The bound on places is others' business.
@@ -123,8 +161,52 @@ mod tests {
         assert_eq!(greedy.len(), 8, "half of a table that is otherwise empty");
         assert_eq!(fill(&shares, "192.0.2.2", 16).len(), 4, "a quarter from then on");
         drop(greedy);
-        assert!(shares.lock().by_client.is_empty(), "places are given back");
-        assert_eq!(shares.lock().total, 0);
+        assert!(is_empty(&shares), "places are given back");
+    }
+
+    #[test]
+    fn what_is_refused_counts_for_nobody() {
+        let shares = Arc::<ClientShares>::default();
+        let held = fill(&shares, "192.0.2.1", 16);
+        for _ in 0..16 {
+            assert!(shares.take(client("192.0.2.1"), 16).is_err());
+        }
+        assert_eq!(fill(&shares, "192.0.2.2", 16).len(), 4);
+        drop(held);
+        assert!(is_empty(&shares));
+    }
+
+    #[test]
+    fn who_shares_one_counter_with_a_greedy_client_is_not_taken_for_it() {
+        let shares = Arc::<ClientShares>::default();
+        let Counters([first, second]) = shares.counters(client("192.0.2.1"));
+        let held = fill(&shares, "192.0.2.1", 16);
+        let mut alike = 0;
+        for number in 0..u16::MAX {
+            let [high, low] = number.to_be_bytes();
+            let other = Client::of([10, 0, high, low].into());
+            let Counters(at) = shares.counters(other);
+            if (at[0] == first) != (at[1] == second) {
+                alike += 1;
+                assert!(shares.take(other, 16).is_ok());
+            }
+        }
+        assert!(alike > 0);
+        drop(held);
+    }
+
+    #[test]
+    fn many_at_once_get_no_more_than_their_share() {
+        let shares = Arc::<ClientShares>::default();
+        let others = fill(&shares, "192.0.2.2", 64);
+        let greedy: Vec<_> = std::thread::scope(|scope| {
+            let fill = || fill(&shares, "192.0.2.1", 64);
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(fill)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(greedy.len() <= 16, "{}", greedy.len());
+        drop((others, greedy));
+        assert!(is_empty(&shares));
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl<W> Flights<W> {
     }
 
     /// Waits for the exchange under `key`; without one, the caller is to start it, and the starter's share pays for it.
-    pub(crate) fn join(self: &Arc<Self>, key: &[u8], starter: Starter<'_>, waiter: W) -> Joined<W> {
+    pub(crate) fn join(self: &Arc<Self>, key: &Arc<[u8]>, starter: Starter<'_>, waiter: W) -> Joined<W> {
         let mut table = self.lock();
         if let Some(flight) = table.running.get_mut(key) {
             flight.waiting.push(waiter);
@@ -104,17 +104,16 @@ impl<W> Flights<W> {
     }
 
     /// An exchange that nobody waits for yet and nobody pays for. None: it is in flight, or there is no room.
-    pub(crate) fn depart(self: &Arc<Self>, key: &[u8]) -> Option<Departure<W>> {
+    pub(crate) fn depart(self: &Arc<Self>, key: &Arc<[u8]>) -> Option<Departure<W>> {
         let mut table = self.lock();
         let has_room = !table.running.contains_key(key) && table.running.len() < MAX_EXCHANGES;
         has_room.then(|| self.start(&mut table, key, Flight { waiting: Vec::new(), _places: None }))
     }
 
-    fn start(self: &Arc<Self>, table: &mut Table<W>, key: &[u8], flight: Flight<W>) -> Departure<W> {
-        let key: Arc<[u8]> = key.into();
-        table.running.insert(Arc::clone(&key), flight);
+    fn start(self: &Arc<Self>, table: &mut Table<W>, key: &Arc<[u8]>, flight: Flight<W>) -> Departure<W> {
+        table.running.insert(Arc::clone(key), flight);
         let unwatched = !std::mem::replace(&mut table.watched, true);
-        Departure { flights: Arc::clone(self), key: Some(key), unwatched }
+        Departure { flights: Arc::clone(self), key: Some(Arc::clone(key)), unwatched }
     }
 
     /// Takes out those for whom `verdict` has one. None: nothing is in flight any more, and nobody is watched.
@@ -213,6 +212,10 @@ mod tests {
         Starter { client: Client::of(address.into()), zone: &ZONE, capacity: MAX_EXCHANGES }
     }
 
+    fn key(key: &[u8]) -> Arc<[u8]> {
+        key.into()
+    }
+
     fn first<W>(joined: Joined<W>) -> Departure<W> {
         match joined {
             Joined::First(departure) => departure,
@@ -231,11 +234,11 @@ mod tests {
     #[test]
     fn equal_keys_share_one_exchange() {
         let flights = Flights::new();
-        let mut exchange = first(flights.join(b"key", anyone(), 0));
+        let mut exchange = first(flights.join(&key(b"key"), anyone(), 0));
         for waiter in 1..1000 {
-            assert!(matches!(flights.join(b"key", anyone(), waiter), Joined::Shared));
+            assert!(matches!(flights.join(&key(b"key"), anyone(), waiter), Joined::Shared));
         }
-        let mut other = first(flights.join(b"another", anyone(), 7));
+        let mut other = first(flights.join(&key(b"another"), anyone(), 7));
         assert_eq!(other.land(), [7]);
         assert_eq!(exchange.land(), (0..1000).collect::<Vec<_>>());
         assert!(exchange.land().is_empty(), "landed once");
@@ -245,42 +248,43 @@ mod tests {
     #[test]
     fn an_exchange_that_breaks_off_is_off_the_list() {
         let flights = Flights::new();
-        drop(first(flights.join(b"key", anyone(), ())));
+        drop(first(flights.join(&key(b"key"), anyone(), ())));
         assert_eq!(flights.len(), 0);
-        drop(first(flights.join(b"key", anyone(), ())));
+        drop(first(flights.join(&key(b"key"), anyone(), ())));
     }
 
     #[test]
     fn who_has_waited_too_long_is_taken_out() {
         let flights = Flights::new();
-        let mut exchange = first(flights.join(b"key", anyone(), 1));
+        let mut exchange = first(flights.join(&key(b"key"), anyone(), 1));
         assert!(exchange.is_unwatched());
-        assert!(matches!(flights.join(b"key", anyone(), 2), Joined::Shared));
-        assert!(!first(flights.join(b"another", anyone(), 3)).is_unwatched(), "somebody does");
+        assert!(matches!(flights.join(&key(b"key"), anyone(), 2), Joined::Shared));
+        assert!(!first(flights.join(&key(b"another"), anyone(), 3)).is_unwatched(), "somebody does");
         assert_eq!(flights.take_where(|waiter| (*waiter == 1).then_some("late")), Some(vec![(1, "late")]));
         assert_eq!(exchange.land(), [2]);
         assert_eq!(flights.take_where(|_| Some(())), None);
-        assert!(first(flights.join(b"key", anyone(), 4)).is_unwatched(), "nobody does any more");
+        assert!(first(flights.join(&key(b"key"), anyone(), 4)).is_unwatched(), "nobody does any more");
     }
 
     #[test]
     fn an_exchange_may_begin_before_anybody_waits() {
         let flights = Flights::new();
-        let mut exchange = flights.depart(b"key").unwrap();
-        assert!(flights.depart(b"key").is_none());
-        assert!(matches!(flights.join(b"key", anyone(), 1), Joined::Shared));
+        let mut exchange = flights.depart(&key(b"key")).unwrap();
+        assert!(flights.depart(&key(b"key")).is_none());
+        assert!(matches!(flights.join(&key(b"key"), anyone(), 1), Joined::Shared));
         assert_eq!(exchange.land(), [1]);
     }
 
     #[test]
     fn exchanges_are_bounded() {
         let flights = Flights::new();
-        let held: Vec<_> = (0..MAX_EXCHANGES).map(|i| first(flights.join(&i.to_be_bytes(), anyone(), ()))).collect();
-        assert_eq!(refused(flights.join(b"one more", anyone(), ())), Some(Overloaded::Full));
+        let held: Vec<_> =
+            (0..MAX_EXCHANGES).map(|i| first(flights.join(&key(&i.to_be_bytes()), anyone(), ()))).collect();
+        assert_eq!(refused(flights.join(&key(b"one more"), anyone(), ())), Some(Overloaded::Full));
         // One that is in flight may still be shared.
-        assert!(matches!(flights.join(&0_usize.to_be_bytes(), anyone(), ()), Joined::Shared));
+        assert!(matches!(flights.join(&key(&0_usize.to_be_bytes()), anyone(), ()), Joined::Shared));
         drop(held);
-        drop(first(flights.join(b"one more", anyone(), ())));
+        drop(first(flights.join(&key(b"one more"), anyone(), ())));
     }
 
     #[test]
@@ -291,7 +295,7 @@ mod tests {
         let mut held = Vec::new();
         let mut start = |zone: usize, i: usize, client: Client| {
             let starter = Starter { client, zone: &zones[zone], capacity: 16 };
-            match flights.join(&[zone.to_be_bytes(), i.to_be_bytes()].concat(), starter, ()) {
+            match flights.join(&key(&[zone.to_be_bytes(), i.to_be_bytes()].concat()), starter, ()) {
                 Joined::First(departure) => held.push(departure),
                 Joined::Shared => {}
                 Joined::Refused(overloaded, ()) => return Err(overloaded),

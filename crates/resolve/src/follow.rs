@@ -5,6 +5,7 @@
 
 mod chain;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,35 +14,45 @@ use strait_wire::{Answer, AnswerKind, ClusterPath, Name, Question};
 
 use crate::active::{ActiveRoute, ActiveTable};
 use crate::cache::{CacheKey, Entry};
-use crate::resolver::Road;
+use crate::resolver::{Road, SOURCE_BOUND};
+use crate::sharing::within;
 use crate::{Ask, SourceError};
 
-/// No source is waited for longer, whatever it does: an exchange holds a place of a bounded number.
-/// Sources bound themselves to a few seconds; this is the net below.
-const SOURCE_BOUND: Duration = Duration::from_secs(15);
+/// What an exchange is for: a question, and the route it travels by.
+pub(crate) struct Errand {
+    pub(crate) ask: Ask,
+    /// What must be equal for two questions to share an exchange.
+    pub(crate) key: Arc<[u8]>,
+    pub(crate) active: Arc<ActiveTable>,
+    pub(crate) route: Arc<ActiveRoute>,
+}
 
-/// The answer to `ask` from `route`, its aliases followed. It is in the cache when it may be.
-pub(crate) async fn resolve(road: &Road, ask: &Ask, active: &Arc<ActiveTable>, route: &Arc<ActiveRoute>) -> Arc<Entry> {
-    let key = CacheKey::of_ask(ask);
+impl Errand {
+    pub(crate) fn new(ask: Ask, active: Arc<ActiveTable>, route: Arc<ActiveRoute>) -> Self {
+        let key = flight_key(active.generation(), &CacheKey::of_ask(&ask), &ask.path);
+        Self { ask, key, active, route }
+    }
+}
+
+/// The answer to the question of `errand`, its aliases followed. It is in the cache when it may be.
+pub(crate) async fn resolve(road: &Road, errand: &Errand) -> Arc<Entry> {
+    let Errand { ask, active, .. } = errand;
     // An equal question may have been answered since the look-up.
-    if let Some(entry) = road.look_up(&key, &ask.path, active, Instant::now()) {
+    if let Some(entry) = road.look_up(&CacheKey::of_ask(ask), &ask.path, active, Instant::now()) {
         return entry;
     }
-    resolve_anew(road, ask, active, route).await
+    resolve_anew(road, errand).await
 }
 
 /// The same, whatever the cache says about the name itself.
-pub(crate) async fn resolve_anew(
-    road: &Road,
-    ask: &Ask,
-    active: &Arc<ActiveTable>,
-    route: &Arc<ActiveRoute>,
-) -> Arc<Entry> {
-    let first = ask_source(road, ask, active, route).await;
-    let mut chain = Chain::begin(ask.question.clone(), first, road.settings.cache.failure_lifetime());
+pub(crate) async fn resolve_anew(road: &Road, errand: &Errand) -> Arc<Entry> {
+    let Errand { ask, active, route, .. } = errand;
+    let first = ask_source(road, errand).await;
+    let mut chain = Chain::begin(&ask.question, first, road.settings.cache.failure_lifetime());
     while let Some(target) = chain.dangling().filter(|_| road.settings.follow_aliases) {
         let question = Question { name: target.to_lowercase(), ..ask.question.clone() };
-        match visit(road, &Ask { question, ..ask.clone() }, active).await {
+        // Seldom, and so not in the room that every exchange takes.
+        match Box::pin(visit(road, Ask { question, ..ask.clone() }, active)).await {
             Some(part) => chain.add(target, &part),
             None => chain.leave_open(),
         }
@@ -52,29 +63,31 @@ pub(crate) async fn resolve_anew(
 }
 
 /// What is said about the target of an alias; none when no zone holds it.
-async fn visit(road: &Road, ask: &Ask, active: &ActiveTable) -> Option<Part> {
-    let (key, now) = (CacheKey::of_ask(ask), Instant::now());
+async fn visit(road: &Road, ask: Ask, active: &Arc<ActiveTable>) -> Option<Part> {
+    let (key, now) = (CacheKey::of_ask(&ask), Instant::now());
     if let Some(entry) = road.look_up(&key, &ask.path, active, now) {
         return Some(Part::cached(&entry, now));
     }
     let route = active.find(key.name())?;
     if let Some(error) = road.loop_guard(&ask.path, &route.zone) {
-        return Some(failed(road, ask, route, &error));
+        return Some(failed(road, &ask, route, &error));
     }
-    let part = ask_source(road, ask, active, route).await;
+    let errand = Errand::new(ask, Arc::clone(active), Arc::clone(route));
+    let part = ask_source(road, &errand).await;
     if part.cached && part.answer.dangling_alias().is_none() {
         let zone = Arc::clone(&part.zone);
         let entry = Entry::new(part.answer.clone(), zone, Vec::new(), part.lifetime, active.generation());
-        keep(road, &key, ask, route, &Arc::new(entry));
+        keep(road, &key, &errand.ask, route, &Arc::new(entry));
     }
     Some(part)
 }
 
 /// What one source says, as far as it is the source's to say.
-async fn ask_source(road: &Road, ask: &Ask, active: &ActiveTable, route: &Arc<ActiveRoute>) -> Part {
+async fn ask_source(road: &Road, errand: &Errand) -> Part {
+    let Errand { ask, active, route, .. } = errand;
     let answered = match route.route.source.answer_now(ask) {
         Some(answer) => Ok(answer),
-        None => share_exchange(road, ask, active, route).await,
+        None => share_exchange(road, errand).await,
     };
     let answer = match answered.and_then(|answer| only_its_own(answer, active, route)) {
         Ok(answer) => answer,
@@ -91,24 +104,32 @@ async fn ask_source(road: &Road, ask: &Ask, active: &ActiveTable, route: &Arc<Ac
 
 /// One exchange with one source, for everybody who has the same question for it now, by whatever way it came:
 /// an upstream must not be made to answer one question many times over (RFC 5452 5).
-async fn share_exchange(
-    road: &Road,
-    ask: &Ask,
-    active: &ActiveTable,
-    route: &Arc<ActiveRoute>,
-) -> Result<Answer, SourceError> {
-    let path = if route.route.carries_path() { ask.path.clone() } else { ClusterPath::default() };
-    let key = [&active.generation().to_be_bytes(), CacheKey::of_ask(ask).as_bytes(), &path.encode()].concat();
-    let onward = Ask { path, ..ask.clone() };
-    let exchange = async {
-        let answered = tokio::time::timeout(SOURCE_BOUND, route.route.source.answer(&onward)).await;
-        let late = || format!("{} had no answer within {SOURCE_BOUND:?}", route.zone.label);
-        answered.unwrap_or_else(|_| Err(SourceError::Unreachable(late())))
+async fn share_exchange(road: &Road, errand: &Errand) -> Result<Answer, SourceError> {
+    let Errand { ask, key, active, route } = errand;
+    let (onward, key) = match ask.path.is_empty() || route.route.carries_path() {
+        true => (Cow::Borrowed(ask), Cow::Borrowed(key)),
+        false => {
+            let onward = Ask { path: ClusterPath::default(), ..ask.clone() };
+            let key = flight_key(active.generation(), &CacheKey::of_ask(&onward), &onward.path);
+            (Cow::Owned(onward), Cow::Owned(key))
+        }
     };
-    match road.asking.run(&key, exchange).await {
+    let since = tokio::time::Instant::now();
+    let exchange = async {
+        let answered = within(SOURCE_BOUND, since, route.route.source.answer(&onward)).await;
+        let late = || format!("{} had no answer within {SOURCE_BOUND:?}", route.zone.label);
+        answered.unwrap_or_else(|| Err(SourceError::Unreachable(late())))
+    };
+    match road.asking.run(&key, since, exchange).await {
         Ok(outcome) => outcome.unwrap_or(Err(SourceError::BrokenOff)),
         Err(_) => Err(SourceError::Overloaded("too many questions are waiting for answers".into())),
     }
+}
+
+/// The question itself, the clusters passed, and the route table it travels by; in one allocation.
+fn flight_key(generation: u64, key: &CacheKey, path: &ClusterPath) -> Arc<[u8]> {
+    let (table, question, passed) = (generation.to_be_bytes(), key.as_bytes(), path.encode());
+    table.into_iter().chain(question.iter().copied()).chain(passed).collect()
 }
 
 /// Names that another route holds are not this source's to speak of: the answer ends before the first of them, and

@@ -24,8 +24,8 @@ use arc_swap::ArcSwap;
 use strait_wire::{Answer, ClusterPath, RecordType};
 
 use asked::Asked;
-pub(crate) use depart::Routed;
 use depart::Waiter;
+pub(crate) use depart::{Routed, SOURCE_BOUND};
 pub(crate) use reply::Due;
 use reply::{Refusing, Step};
 pub use settings::{ResolverSettings, Transit};

@@ -3,19 +3,34 @@
 //! The first one runs the exchange in its own task; the others wait for what it brings.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::flight::{MAX_EXCHANGES, Overloaded};
 
 /// Those who wait for an exchange; nobody in the ordinary case.
 type Followers<T> = Option<watch::Sender<Option<T>>>;
 
+/// An exchange under way.
+struct Running<T> {
+    followers: Followers<T>,
+    since: Instant,
+    /// Wakes the task that runs it.
+    task: Waker,
+}
+
+type Table<T> = HashMap<Arc<[u8]>, Running<T>, RandomState>;
+
 /// The exchanges under way, by key.
 pub(crate) struct Sharing<T> {
-    running: Mutex<HashMap<Arc<[u8]>, Followers<T>, RandomState>>,
+    running: Mutex<Table<T>>,
 }
 
 impl<T> Default for Sharing<T> {
@@ -25,9 +40,15 @@ impl<T> Default for Sharing<T> {
 }
 
 impl<T: Clone> Sharing<T> {
-    /// What `exchange` brings, or an equal one that is under way. None: that one broke off.
-    pub(crate) async fn run(&self, key: &[u8], exchange: impl Future<Output = T>) -> Result<Option<T>, Overloaded> {
-        let mut leading = match self.enter(key)? {
+    /// What `exchange`, which began at `since`, brings, or an equal one that is under way. None: that one broke off.
+    pub(crate) async fn run(
+        &self,
+        key: &Arc<[u8]>,
+        since: Instant,
+        exchange: impl Future<Output = T>,
+    ) -> Result<Option<T>, Overloaded> {
+        let task = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let mut leading = match self.enter(key, since, task)? {
             Role::Leads(leading) => leading,
             Role::Follows(mut outcome) => {
                 let outcome = outcome.wait_for(Option::is_some).await;
@@ -41,23 +62,42 @@ impl<T: Clone> Sharing<T> {
         Ok(Some(outcome))
     }
 
-    fn enter(&self, key: &[u8]) -> Result<Role<'_, T>, Overloaded> {
+    /// Has the exchanges looked at again that have taken longer than `bound`: [`within`] gives them up.
+    pub(crate) fn wake_overdue(&self, bound: Duration) {
+        let now = Instant::now();
+        for running in self.lock().values().filter(|running| now - running.since >= bound) {
+            running.task.wake_by_ref();
+        }
+    }
+
+    fn enter(&self, key: &Arc<[u8]>, since: Instant, task: Waker) -> Result<Role<'_, T>, Overloaded> {
         let mut running = self.lock();
-        if let Some(followers) = running.get_mut(key) {
-            let sender = followers.get_or_insert_with(|| watch::Sender::new(None));
+        if let Some(running) = running.get_mut(key) {
+            let sender = running.followers.get_or_insert_with(|| watch::Sender::new(None));
             return Ok(Role::Follows(sender.subscribe()));
         }
         if running.len() >= MAX_EXCHANGES {
             return Err(Overloaded::Full);
         }
-        let key: Arc<[u8]> = key.into();
-        running.insert(Arc::clone(&key), None);
-        Ok(Role::Leads(Leading { sharing: self, key: Some(key) }))
+        running.insert(Arc::clone(key), Running { followers: None, since, task });
+        Ok(Role::Leads(Leading { sharing: self, key: Some(Arc::clone(key)) }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<[u8]>, Followers<T>, RandomState>> {
+    fn lock(&self) -> MutexGuard<'_, Table<T>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The outcome of what began at `since`; none when it takes longer than `bound`. No timer of its own: somebody is to
+/// wake it then ([`Sharing::wake_overdue`]).
+pub(crate) async fn within<F: Future>(bound: Duration, since: Instant, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending if since.elapsed() >= bound => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 enum Role<'a, T: Clone> {
@@ -76,7 +116,7 @@ impl<T: Clone> Leading<'_, T> {
     /// First off the list, then those who wait are told: who comes now starts anew, or finds the answer in the cache.
     fn leave(&mut self) -> Followers<T> {
         let key = self.key.take()?;
-        self.sharing.lock().remove(&key).flatten()
+        self.sharing.lock().remove(&key)?.followers
     }
 }
 
@@ -109,13 +149,16 @@ mod tests {
                     gate.notified().await;
                     7
                 };
-                sharing.run(key, exchange).await
+                sharing.run(&key.into(), Instant::now(), exchange).await
             })
         };
         let asked: Vec<_> = (0..100).map(|_| ask(b"key")).collect();
         until(|| {
             let running = sharing.lock();
-            running.get(b"key".as_slice()).is_some_and(|f| f.as_ref().is_some_and(|f| f.receiver_count() == 99))
+            running
+                .get(b"key".as_slice())
+                .and_then(|running| running.followers.as_ref())
+                .is_some_and(|f| f.receiver_count() == 99)
         })
         .await;
         gate.notify_one();
@@ -131,14 +174,14 @@ mod tests {
         let sharing = Arc::new(Sharing::<()>::default());
         let leader = tokio::spawn({
             let sharing = Arc::clone(&sharing);
-            async move { sharing.run(b"key", std::future::pending()).await }
+            async move { sharing.run(&b"key".as_slice().into(), Instant::now(), std::future::pending()).await }
         });
         until(|| !sharing.lock().is_empty()).await;
         let follower = tokio::spawn({
             let sharing = Arc::clone(&sharing);
-            async move { sharing.run(b"key", std::future::pending()).await }
+            async move { sharing.run(&b"key".as_slice().into(), Instant::now(), std::future::pending()).await }
         });
-        until(|| sharing.lock().values().any(Option::is_some)).await;
+        until(|| sharing.lock().values().any(|running| running.followers.is_some())).await;
         leader.abort();
         assert_eq!(follower.await.unwrap(), Ok(None));
         assert!(sharing.lock().is_empty());
@@ -147,10 +190,35 @@ mod tests {
     #[test]
     fn exchanges_are_bounded() {
         let sharing = Sharing::<()>::default();
-        let held: Vec<_> = (0..MAX_EXCHANGES).map(|i| sharing.enter(&i.to_be_bytes()).map_err(drop)).collect();
-        assert!(sharing.enter(b"one more").is_err());
-        assert!(sharing.enter(&0_usize.to_be_bytes()).is_ok());
+        let enter = |key: &[u8]| sharing.enter(&key.into(), Instant::now(), Waker::noop().clone());
+        let held: Vec<_> = (0..MAX_EXCHANGES).map(|i| enter(&i.to_be_bytes()).map_err(drop)).collect();
+        assert!(enter(b"one more").is_err());
+        assert!(enter(&0_usize.to_be_bytes()).is_ok());
         drop(held);
-        assert!(sharing.enter(b"one more").is_ok());
+        assert!(enter(b"one more").is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_given_up_when_somebody_looks() {
+        const BOUND: Duration = Duration::from_secs(15);
+        let sharing = Arc::new(Sharing::default());
+        let leader = tokio::spawn({
+            let sharing = Arc::clone(&sharing);
+            async move {
+                let since = Instant::now();
+                let exchange = within(BOUND, since, std::future::pending::<()>());
+                sharing.run(&b"key".as_slice().into(), since, exchange).await
+            }
+        });
+        until(|| !sharing.lock().is_empty()).await;
+        let nearly = BOUND - Duration::from_millis(1);
+        for (passes, ends) in [(Duration::ZERO, false), (nearly, false), (BOUND - nearly, true)] {
+            tokio::time::advance(passes).await;
+            sharing.wake_overdue(BOUND);
+            // Whoever is woken runs before this comes back.
+            tokio::task::yield_now().await;
+            assert_eq!(leader.is_finished(), ends);
+        }
+        assert_eq!(leader.await.unwrap(), Ok(Some(None)));
     }
 }

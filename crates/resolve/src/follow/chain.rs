@@ -43,8 +43,8 @@ impl Part {
 }
 
 /// The answer so far.
-pub(super) struct Chain {
-    question: Question,
+pub(super) struct Chain<'a> {
+    question: &'a Question,
     answer: Answer,
     /// The least of the parts'.
     lifetime: Duration,
@@ -57,8 +57,8 @@ pub(super) struct Chain {
     failure_lifetime: Duration,
 }
 
-impl Chain {
-    pub(super) fn begin(question: Question, first: Part, failure_lifetime: Duration) -> Self {
+impl<'a> Chain<'a> {
+    pub(super) fn begin(question: &'a Question, first: Part, failure_lifetime: Duration) -> Self {
         let Part { answer, lifetime, zone, cached, age: _, via } = first;
         Self { question, answer, lifetime, zone, via, cached, open: false, failure_lifetime }
     }

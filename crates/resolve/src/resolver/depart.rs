@@ -11,7 +11,12 @@ use crate::active::{ActiveRoute, ActiveTable, ZoneState};
 use crate::cache::{CacheKey, Entry};
 use crate::client_share::{Client, Place};
 use crate::flight::{Departure, Joined, Waiting};
-use crate::{Ask, Origin, Outlet, Pending, Reply, follow};
+use crate::follow::{self, Errand};
+use crate::{Ask, Origin, Outlet, Pending, Reply};
+
+/// No source is waited for longer, whatever it does: an exchange holds a place of a bounded number.
+/// Sources bound themselves to a few seconds; this is the net below.
+pub(crate) const SOURCE_BOUND: Duration = Duration::from_secs(15);
 
 /// How often clients in flight are looked at for whether they have waited too long, or are gone. Whoever waits for seconds waits no
 /// longer for it to matter, and nothing in flight needs a timer of its own.
@@ -115,23 +120,22 @@ impl Road {
             zone.metrics.miss();
         }
         let share = Client::of(origin.client.ip());
-        let ask = Ask::new(&query.view(), path);
+        let errand = Errand::new(Ask::new(&query.view(), path), active, route);
         let client = Caller { road: Arc::clone(self), query, arrived, origin, outlet, tag };
         let places = match zone.wait(share) {
             Ok(places) => places,
             Err(bound) => return client.tell(Step::Refuse(Refusing::Overloaded(zone, bound))),
         };
-        let key = flight_key(active.generation(), &ask);
         let since = tokio::time::Instant::now();
         let waiter = Waiter { client, zone: Arc::clone(&zone), since, looked_for_stale: false, _places: places };
-        match self.flights.join(&key, route.starter(share), waiter) {
+        match self.flights.join(&errand.key, errand.route.starter(share), waiter) {
             Joined::First(departure) => {
                 if departure.is_unwatched() {
                     self.watch();
                 }
                 let (road, exchange) = (Arc::clone(self), Exchange { departure, zone });
                 tokio::spawn(async move {
-                    let entry = follow::resolve(&road, &ask, &active, &route).await;
+                    let entry = follow::resolve(&road, &errand).await;
                     exchange.land(&entry);
                 });
             }
@@ -140,12 +144,14 @@ impl Road {
         }
     }
 
-    /// Has somebody look after those who wait too long, as long as anything is in flight.
+    /// Has somebody look after those who wait too long, and exchanges that take too long, as long as anything is in
+    /// flight.
     pub(super) fn watch(self: &Arc<Self>) {
         let road = Arc::clone(self);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(WATCH_INTERVAL).await;
+                road.asking.wake_overdue(SOURCE_BOUND);
                 let Some(ended) = road.flights.take_where(|waiter| road.verdict(waiter)) else { return };
                 for (waiter, verdict) in ended {
                     match verdict {
@@ -175,10 +181,4 @@ impl Road {
         self.cache.tell_late(&entry);
         Some(Verdict::Tell(Step::Stale(entry)))
     }
-}
-
-/// What must be equal for two questions to share an exchange: the question itself, the clusters passed, and the route
-/// table it travels by.
-pub(super) fn flight_key(generation: u64, ask: &Ask) -> Vec<u8> {
-    [&generation.to_be_bytes(), CacheKey::of_ask(ask).as_bytes(), &ask.path.encode()].concat()
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::depart::{Exchange, flight_key};
+use super::depart::Exchange;
 use super::{Asked, Road};
 use crate::active::ActiveTable;
 use crate::cache::{CacheKey, Entry};
 use crate::flight::Waiting;
-use crate::follow;
+use crate::follow::{self, Errand};
 
 /// Answers asked for anew at a time: a small part of all exchanges, since nobody waits for them.
 pub(crate) const MAX_REFRESHES: usize = 512;
@@ -23,18 +23,17 @@ impl Road {
     fn refresh(self: &Arc<Self>, asked: &Asked<'_>, active: &Arc<ActiveTable>) {
         let Some(runtime) = &self.runtime else { return };
         let Some(route) = active.find(CacheKey::of_query(&asked.query).name()).map(Arc::clone) else { return };
-        let ask = asked.ask();
-        let key = flight_key(active.generation(), &ask);
+        let errand = Errand::new(asked.ask(), Arc::clone(active), route);
         let place = Waiting::enter(&self.refreshing, MAX_REFRESHES).ok();
-        let Some((place, departure)) = place.zip(self.flights.depart(&key)) else { return };
+        let Some((place, departure)) = place.zip(self.flights.depart(&errand.key)) else { return };
         self.settings.metrics.prefetches.inc();
-        let (road, active) = (Arc::clone(self), Arc::clone(active));
+        let road = Arc::clone(self);
         runtime.spawn(async move {
             if departure.is_unwatched() {
                 road.watch();
             }
-            let exchange = Exchange { departure, zone: Arc::clone(&route.zone) };
-            let entry = follow::resolve_anew(&road, &ask, &active, &route).await;
+            let exchange = Exchange { departure, zone: Arc::clone(&errand.route.zone) };
+            let entry = follow::resolve_anew(&road, &errand).await;
             exchange.land(&entry);
             drop(place);
         });

@@ -186,3 +186,20 @@ async fn what_is_asked_for_often_is_asked_for_anew_in_time() {
     let asked = source.asked.lock().unwrap();
     assert_eq!(asked.iter().filter(|ask| ask.question.name.to_string() == "rare.example.").count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_anew_in_vain_does_not_hold_its_place_for_ever() {
+    let gate = Arc::new(Semaphore::new(1));
+    let source = Scripted::gated(&gate, |ask| address(ask, 60, 7));
+    let bench = Bench::new([(".", "upstream", Arc::clone(&source))]);
+    bench.ask(NAME, "A").await;
+    for _ in 0..3 {
+        assert_eq!(bench.now(NAME, "A").0, Said::Reply);
+    }
+    assert!(bench.at(Duration::from_secs(58), NAME, "A").is_some());
+    // Nobody waits for it, and nothing else is in flight.
+    until(|| source.calls() == 2).await;
+    assert_eq!(bench.in_flight(), 1);
+    tokio::time::advance(Duration::from_secs(15)).await;
+    until(|| bench.in_flight() == 0).await;
+}

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::flight::{MAX_EXCHANGES, MAX_WAITING_PER_ZONE};
 use crate::resolver::kit::{Bench, Said, local, query_with_path, refused, told};
-use crate::testing::{Scripted, address, origin_from, query, until};
+use crate::testing::{Scripted, address, alias, origin_from, query, until};
 use crate::{Respond, Transport};
 
 #[tokio::test]
@@ -134,11 +134,21 @@ async fn at_the_deadline_a_client_gets_servfail_and_the_exchange_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_source_that_never_answers_does_not_hold_its_place_for_ever() {
-    let bench = Bench::new([(".", "upstream", Scripted::silent())]);
-    assert_eq!(bench.ask("example.com", "A").await.rcode, Rcode::SERVFAIL);
-    assert_eq!(bench.in_flight(), 1);
-    tokio::time::advance(Duration::from_secs(15)).await;
-    until(|| bench.in_flight() == 0).await;
+    let bench = Bench::new([
+        (".", "upstream", Scripted::silent()),
+        ("example.org", "static", Scripted::local(|ask| alias(ask, 300, "www.example.com"))),
+    ]);
+    // The second is an alias to a name of its.
+    for name in ["example.com", "web.example.org"] {
+        assert_eq!(bench.ask(name, "A").await.rcode, Rcode::SERVFAIL);
+        assert_eq!(bench.in_flight(), 1);
+        tokio::time::advance(Duration::from_secs(15)).await;
+        until(|| bench.in_flight() == 0).await;
+        // The failure is kept with its cause.
+        let (_, kept) = bench.now(name, "A");
+        let cause = (Ede::NO_REACHABLE_AUTHORITY, ". had no answer within 15s".to_owned());
+        assert!(told(&kept.unwrap()).contains(&cause), "{name}");
+    }
 }
 
 #[tokio::test]
