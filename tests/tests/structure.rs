@@ -46,7 +46,6 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("hickory-server", &["gatewayctl"]),
     ("hickory-resolver", &["strait-link"]),
     ("axum", &["strait-process"]),
-    ("moka", &["strait-resolve"]),
     ("libc", &["strait-datagram"]),
 ];
 

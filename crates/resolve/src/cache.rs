@@ -4,9 +4,9 @@
 //! get, get_stale ──► table ◄── put, take out ── shelves ◄── store, flush    (one at a time)
 //! ```
 //!
-//! A look-up composes its key on the stack and borrows it: no allocation, no parse, and no lock that who stores could
-//! hold. The class is not in the key, since only IN gets so far; nor is the client: who may ask is decided before.
-//! Answers stay for a while past their time, to be told when their source does not answer (RFC 8767).
+//! A look-up composes its key on the stack and borrows it: no allocation, no parse, and no waiting for who stores.
+//! The class is not in the key, since only IN gets so far; nor is the client: who may ask is decided before. Answers stay
+//! for a while past their time, to be told when their source does not answer (RFC 8767).
 
 mod entry;
 mod flush;
@@ -38,7 +38,7 @@ pub struct AnswerCache {
     settings: Arc<CacheSettings>,
     evicted: IntCounter,
     /// None: turned off.
-    table: Option<Table>,
+    table: Option<Arc<Table>>,
     /// Held while something is put in or taken out; look-ups never take it.
     shelves: Arc<Mutex<Shelves>>,
 }
@@ -60,7 +60,7 @@ impl AnswerCache {
     /// An empty cache; `evicted` counts what had to go before its time for want of room.
     pub fn new(settings: &CacheSettings, evicted: IntCounter) -> Self {
         let shelves = Arc::new(Mutex::new(Shelves::new(settings.size)));
-        let table = (settings.size > 0).then(Table::new);
+        let table = (settings.size > 0).then(|| Arc::new(Table::new()));
         Self { settings: Arc::new(settings.clone()), evicted, table, shelves }
     }
 
@@ -142,7 +142,7 @@ impl AnswerCache {
     /// Forgets what is meant; how many answers that were.
     pub(crate) fn flush(&self, flush: &Flush) -> u64 {
         let taken = |table| self.shelves().take_out(table, |entry| flush.is_meant(entry));
-        self.table.as_ref().map_or(0, taken)
+        self.table.as_deref().map_or(0, taken)
     }
 
     /// Forgets the answers of zones that are not in force any more: they will not be told again.

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use strait_wire::{Answer, AnswerKind, Ede, Name, QueryView, ReplyLimits};
 
+use super::table::{PER_ENTRY, Slot};
 use super::{CacheKey, StaleSettings};
 use crate::active::{ActiveTable, ZoneState};
 
-/// What an entry takes besides itself and its answer's octets: the table's slot and bookkeeping (302 octets with the
-/// allocator's share), the counters of two shared pieces of memory, their rounding, and the place in its zone's queue.
-pub(super) const OVERHEAD: usize = 302 + 2 * 16 + 2 * 16 + 16;
+/// What an entry takes besides itself and its answer's octets: its place in the table, the counters of two shared
+/// pieces of memory, their rounding, and the place in its zone's queue.
+pub(super) const OVERHEAD: usize = PER_ENTRY + 2 * 16 + 2 * 16 + 16;
 
 /// The last tenth of an answer's life is when it may be asked for again.
 const REFRESH_PART: u32 = 10;
@@ -26,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) stored_at: Instant,
     /// In milliseconds; zero for what is never stored.
     lifetime: u32,
+    /// Where it lies in the table.
+    slot: AtomicU64,
     /// The generation of the route table that its exchange began with.
     pub(super) begun: u64,
     /// The generation of the last route table in which all zones here were still in force.
@@ -57,6 +60,7 @@ impl Entry {
             via: via.into(),
             stored_at: Instant::now(),
             lifetime: u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX),
+            slot: AtomicU64::new(0),
             begun: generation,
             confirmed: AtomicU64::new(generation),
             hits: AtomicU8::new(0),
@@ -82,6 +86,15 @@ impl Entry {
         let question = self.answer.question_wire();
         let Some((asked, rest)) = question.split_at_checked(name.len()) else { return false };
         rest.starts_with(rtype) && (asked == name || asked.eq_ignore_ascii_case(name))
+    }
+
+    /// The table says where it lies, before anybody finds it there.
+    pub(super) fn lies_in(&self, slot: Slot) {
+        self.slot.store(slot.bits(), Ordering::Relaxed);
+    }
+
+    pub(super) fn slot(&self) -> Slot {
+        Slot::of_bits(self.slot.load(Ordering::Relaxed))
     }
 
     /// Whole seconds since it was made.

@@ -74,7 +74,7 @@ impl Shelves {
         shelf.bytes += weight;
         shelf.entries += 1;
         self.bytes += weight;
-        table.put(slot, Arc::clone(entry));
+        table.put(slot, entry);
     }
 
     /// Takes out what `is_meant` picks; how many that were.
