@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use strait_wire::Name;
 
-use crate::client_share::{Client, ClientShares, Place};
-use crate::flight::{MAX_EXCHANGES, MAX_WAITING_PER_ZONE, Overloaded, Starter, Waiting};
+use crate::client_share::{Client, ClientShares, Counters};
+use crate::flight::{MAX_EXCHANGES, MAX_WAITING_PER_ZONE, Overloaded, Starter};
 use crate::metrics::ZoneMetrics;
 use crate::{ResolveMetrics, Route, RouteTable};
 
@@ -22,9 +22,9 @@ pub(crate) struct ZoneState {
     pub(crate) is_peer: bool,
     pub(crate) metrics: Arc<ZoneMetrics>,
     /// Clients that wait for an answer of this zone.
-    pub(crate) waiting: Arc<AtomicUsize>,
+    pub(crate) waiting: AtomicUsize,
     /// Of these, whose they are.
-    pub(crate) waiting_shares: Arc<ClientShares>,
+    waiting_shares: ClientShares,
     /// Who started its exchanges.
     pub(crate) exchange_shares: Arc<ClientShares>,
 }
@@ -36,16 +36,40 @@ impl ZoneState {
             kind,
             is_peer: kind == "peer",
             metrics: metrics.zone(label),
-            waiting: Arc::default(),
-            waiting_shares: Arc::default(),
+            waiting: AtomicUsize::new(0),
+            waiting_shares: ClientShares::default(),
             exchange_shares: Arc::default(),
         }
     }
 
     /// A place among those who wait for an answer of this zone.
-    pub(crate) fn wait(&self, client: Client) -> Result<(Waiting, Place), Overloaded> {
-        let waiting = Waiting::enter(&self.waiting, MAX_WAITING_PER_ZONE)?;
-        Ok((waiting, self.waiting_shares.take(client, MAX_WAITING_PER_ZONE)?))
+    pub(crate) fn wait(self: &Arc<Self>, client: Client) -> Result<Seat, Overloaded> {
+        let counters = self.waiting_shares.enter(client, MAX_WAITING_PER_ZONE)?;
+        // Over the bound the seat is dropped, which takes back what was counted.
+        let seat = Seat { zone: Arc::clone(self), counters };
+        match self.waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING_PER_ZONE {
+            true => Ok(seat),
+            false => Err(Overloaded::Full),
+        }
+    }
+}
+
+/// A place among those who wait for an answer of a zone.
+pub(crate) struct Seat {
+    zone: Arc<ZoneState>,
+    counters: Counters,
+}
+
+impl Seat {
+    pub(crate) fn zone(&self) -> &Arc<ZoneState> {
+        &self.zone
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.zone.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.zone.waiting_shares.leave(self.counters);
     }
 }
 

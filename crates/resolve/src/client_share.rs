@@ -46,7 +46,7 @@ pub(crate) struct Place {
 
 /// Where a client counts: the place in either row.
 #[derive(Clone, Copy)]
-struct Counters([u8; 2]);
+pub(crate) struct Counters([u8; 2]);
 
 /// The client holds its share already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +64,28 @@ impl Default for ClientShares {
 impl ClientShares {
     /// A place for the client in a table of `places`.
     pub(crate) fn take(self: &Arc<Self>, client: Client, places: usize) -> Result<Place, ShareSpent> {
+        let at = self.enter(client, places)?;
+        Ok(Place { shares: Arc::clone(self), at })
+    }
+
+    /// The same, for who gives it back by [`Self::leave`].
+    pub(crate) fn enter(&self, client: Client, places: usize) -> Result<Counters, ShareSpent> {
         let at = self.counters(client);
-        let place = Place { shares: Arc::clone(self), at };
         // First counted, then looked at: of two that come at once the later one at least sees both.
         let total = self.total.fetch_add(1, Ordering::SeqCst);
         let own = self.rows.enter(at);
-        // Without room `place` is dropped, which takes it back.
-        if has_room(client, own, total, places) { Ok(place) } else { Err(ShareSpent) }
+        match has_room(client, own, total, places) {
+            true => Ok(at),
+            false => {
+                self.leave(at);
+                Err(ShareSpent)
+            }
+        }
+    }
+
+    pub(crate) fn leave(&self, at: Counters) {
+        self.rows.leave(at);
+        self.total.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn counters(&self, client: Client) -> Counters {
@@ -112,8 +127,7 @@ fn has_room(client: Client, own: usize, total: usize, places: usize) -> bool {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shares.rows.leave(self.at);
-        self.shares.total.fetch_sub(1, Ordering::SeqCst);
+        self.shares.leave(self.at);
     }
 }
 

@@ -5,6 +5,7 @@
 //! reaches the cache.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -89,29 +90,34 @@ impl<W> Flights<W> {
     /// Waits for the exchange under `key`; without one, the caller is to start it, and the starter's share pays for it.
     pub(crate) fn join(self: &Arc<Self>, key: &Arc<[u8]>, starter: Starter<'_>, waiter: W) -> Joined<W> {
         let mut table = self.lock();
-        if let Some(flight) = table.running.get_mut(key) {
-            flight.waiting.push(waiter);
-            return Joined::Shared;
-        }
-        if table.running.len() >= MAX_EXCHANGES {
-            return Joined::Refused(Overloaded::Full, waiter);
-        }
+        let full = table.running.len() >= MAX_EXCHANGES;
+        let free = match table.running.entry(Arc::clone(key)) {
+            Entry::Occupied(mut flight) => {
+                flight.get_mut().waiting.push(waiter);
+                return Joined::Shared;
+            }
+            Entry::Vacant(_) if full => return Joined::Refused(Overloaded::Full, waiter),
+            Entry::Vacant(free) => free,
+        };
         let places = match starter.take_places(&self.shares) {
             Ok(places) => places,
             Err(overloaded) => return Joined::Refused(overloaded, waiter),
         };
-        Joined::First(self.start(&mut table, key, Flight { waiting: vec![waiter], _places: Some(places) }))
+        free.insert(Flight { waiting: vec![waiter], _places: Some(places) });
+        Joined::First(self.departure(&mut table, key))
     }
 
     /// An exchange that nobody waits for yet and nobody pays for. None: it is in flight, or there is no room.
     pub(crate) fn depart(self: &Arc<Self>, key: &Arc<[u8]>) -> Option<Departure<W>> {
         let mut table = self.lock();
-        let has_room = !table.running.contains_key(key) && table.running.len() < MAX_EXCHANGES;
-        has_room.then(|| self.start(&mut table, key, Flight { waiting: Vec::new(), _places: None }))
+        if table.running.contains_key(key) || table.running.len() >= MAX_EXCHANGES {
+            return None;
+        }
+        table.running.insert(Arc::clone(key), Flight { waiting: Vec::new(), _places: None });
+        Some(self.departure(&mut table, key))
     }
 
-    fn start(self: &Arc<Self>, table: &mut Table<W>, key: &Arc<[u8]>, flight: Flight<W>) -> Departure<W> {
-        table.running.insert(Arc::clone(key), flight);
+    fn departure(self: &Arc<Self>, table: &mut Table<W>, key: &Arc<[u8]>) -> Departure<W> {
         let unwatched = !std::mem::replace(&mut table.watched, true);
         Departure { flights: Arc::clone(self), key: Some(Arc::clone(key)), unwatched }
     }

@@ -115,21 +115,17 @@ async fn share_exchange(road: &Road, errand: &Errand) -> Result<Answer, SourceEr
         }
     };
     let since = tokio::time::Instant::now();
-    let exchange = async {
-        let answered = within(SOURCE_BOUND, since, route.route.source.answer(&onward)).await;
-        let late = || format!("{} had no answer within {SOURCE_BOUND:?}", route.zone.label);
-        answered.unwrap_or_else(|| Err(SourceError::Unreachable(late())))
-    };
+    let late = || Err(SourceError::Unreachable(format!("{} had no answer within {SOURCE_BOUND:?}", route.zone.label)));
+    let exchange = within(SOURCE_BOUND, since, route.route.source.answer(&onward), late);
     match road.asking.run(&key, since, exchange).await {
         Ok(outcome) => outcome.unwrap_or(Err(SourceError::BrokenOff)),
         Err(_) => Err(SourceError::Overloaded("too many questions are waiting for answers".into())),
     }
 }
 
-/// The question itself, the clusters passed, and the route table it travels by; in one allocation.
+/// The question itself, the clusters passed, and the route table it travels by.
 fn flight_key(generation: u64, key: &CacheKey, path: &ClusterPath) -> Arc<[u8]> {
-    let (table, question, passed) = (generation.to_be_bytes(), key.as_bytes(), path.encode());
-    table.into_iter().chain(question.iter().copied()).chain(passed).collect()
+    [&generation.to_be_bytes(), key.as_bytes(), &path.encode()].concat().into()
 }
 
 /// Names that another route holds are not this source's to speak of: the answer ends before the first of them, and

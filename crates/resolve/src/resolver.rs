@@ -24,20 +24,21 @@ use arc_swap::ArcSwap;
 use strait_wire::{Answer, ClusterPath, RecordType};
 
 use asked::Asked;
+pub(crate) use depart::SOURCE_BOUND;
 use depart::Waiter;
-pub(crate) use depart::{Routed, SOURCE_BOUND};
-pub(crate) use reply::Due;
+pub(crate) use reply::{Awaiting, Due};
 use reply::{Refusing, Step};
 pub use settings::{ResolverSettings, Transit};
 
 use crate::active::{ActiveRoute, ActiveTable, ZoneState};
 use crate::cache::{CacheKey, Entry};
 use crate::flight::Flights;
-use crate::respond::PendingState;
+use crate::follow::Errand;
+use crate::respond::{Addressee, PendingState};
 use crate::sharing::Sharing;
 use crate::{
-    Admission, AnswerCache, CacheHolding, Flush, Now, Origin, Outlet, Pending, Reply, Respond, RouteTable, SourceError,
-    minimal,
+    Admission, AnswerCache, Ask, CacheHolding, Flush, Now, Origin, Outlet, Pending, Reply, Respond, RouteTable,
+    SourceError, minimal,
 };
 
 /// Answers questions from its routes, its cache and what the sources say.
@@ -67,7 +68,7 @@ enum Travelled<'t> {
     /// To its reply.
     Done(Step<'t>),
     /// To its route, whose source must be asked.
-    Ask(Arc<ActiveRoute>),
+    Ask(Arc<ActiveRoute>, Ask),
 }
 
 impl Resolver {
@@ -126,15 +127,18 @@ impl Respond for Resolver {
         let active = self.road.active.load();
         match self.road.travel(&asked, &active) {
             Travelled::Done(step) => self.road.reply(&asked, &step, reply),
-            Travelled::Ask(route) => Now::Later(Pending::routed(&asked, Arc::clone(&active), route)),
+            Travelled::Ask(route, ask) => {
+                let errand = Errand::new(ask, Arc::clone(&active), route);
+                Now::Later(Pending(PendingState::Routed(Box::new(Awaiting::new(&asked)), errand)))
+            }
         }
     }
 
     fn respond_later(&self, pending: Pending, outlet: Arc<dyn Outlet>, tag: u64) {
-        let Pending { origin, state } = pending;
-        match state {
-            PendingState::Routed(routed) => self.road.depart(*routed, origin, outlet, tag),
+        match pending.0 {
+            PendingState::Routed(awaiting, errand) => self.road.depart(awaiting, errand, Addressee::new(outlet, tag)),
             PendingState::Packet(packet) => {
+                let (origin, packet) = *packet;
                 let mut octets = Vec::new();
                 match self.respond_now(&packet, &origin, &mut octets) {
                     Now::Later(pending) => self.respond_later(pending, outlet, tag),
@@ -192,7 +196,7 @@ impl Road {
             None if route.route.needs_recursion() && !asked.query.recursion_desired() => {
                 done(Step::Refuse(Refusing::NoRecursion(Arc::clone(&route.zone))))
             }
-            _ => Travelled::Ask(Arc::clone(route)),
+            _ => Travelled::Ask(Arc::clone(route), ask),
         }
     }
 

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::resolver::{Due, Routed};
+use crate::follow::Errand;
+use crate::resolver::{Awaiting, Due};
 use crate::{BoxFuture, Origin};
 
 /// What can be said about a packet at once.
@@ -53,66 +54,99 @@ pub trait Outlet: Send + Sync {
     /// Takes the reply to the question handed over with `tag`: once for each, from any thread. Must not block.
     fn deliver(&self, tag: u64, reply: Reply);
 
+    /// No reply will come to the question handed over with `tag`: whoever waited for it is gone, or something broke.
+    fn forgo(&self, tag: u64) {
+        let _ = tag;
+    }
+
     /// Whether nobody is there any more to take replies: who waits is let go soon.
     fn is_gone(&self) -> bool {
         false
     }
 }
 
-/// A question left for later, with what is known about it already.
-pub struct Pending {
-    pub(crate) origin: Origin,
-    pub(crate) state: PendingState,
+/// Whom the reply to a question goes to. Dropped without one, it says that none will come.
+pub(crate) struct Addressee {
+    /// None once it has its reply.
+    outlet: Option<Arc<dyn Outlet>>,
+    tag: u64,
 }
+
+impl Addressee {
+    pub(crate) fn new(outlet: Arc<dyn Outlet>, tag: u64) -> Self {
+        Self { outlet: Some(outlet), tag }
+    }
+
+    pub(crate) fn deliver(mut self, reply: Reply) {
+        if let Some(outlet) = self.outlet.take() {
+            outlet.deliver(self.tag, reply);
+        }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.outlet.as_ref().is_none_or(|outlet| outlet.is_gone())
+    }
+}
+
+impl Drop for Addressee {
+    fn drop(&mut self) {
+        if let Some(outlet) = &self.outlet {
+            outlet.forgo(self.tag);
+        }
+    }
+}
+
+/// A question left for later, with what is known about it already.
+pub struct Pending(pub(crate) PendingState);
 
 /// How far it has come.
 pub(crate) enum PendingState {
     /// To its route, whose source must be asked.
-    Routed(Box<Routed>),
+    Routed(Box<Awaiting>, Errand),
     /// Nowhere.
-    Packet(Box<[u8]>),
+    Packet(Box<(Origin, Box<[u8]>)>),
 }
 
 impl Pending {
     /// A packet about which nothing is known yet.
     pub fn new(packet: &[u8], origin: &Origin) -> Self {
-        Self { origin: origin.clone(), state: PendingState::Packet(packet.into()) }
+        Self(PendingState::Packet(Box::new((origin.clone(), packet.into()))))
     }
 
     /// The question as it came.
     pub fn packet(&self) -> &[u8] {
-        match &self.state {
-            PendingState::Routed(routed) => routed.query.view().bytes(),
-            PendingState::Packet(packet) => packet,
+        match &self.0 {
+            PendingState::Routed(awaiting, _) => awaiting.packet(),
+            PendingState::Packet(packet) => &packet.1,
         }
     }
 
     /// Who asks.
     pub fn origin(&self) -> &Origin {
-        &self.origin
+        match &self.0 {
+            PendingState::Routed(awaiting, _) => awaiting.origin(),
+            PendingState::Packet(packet) => &packet.0,
+        }
     }
 }
 
 /// A reply that is due. It takes its room only when it is written: what a slow client has not read yet is not made.
-pub struct Reply {
-    pub(crate) origin: Origin,
-    pub(crate) due: Due,
-}
+pub struct Reply(pub(crate) Due);
 
 impl Reply {
     /// A reply that `make` appends, which says whether there is one.
     pub fn new(origin: Origin, make: impl FnOnce(&mut Vec<u8>) -> bool + Send + 'static) -> Self {
-        Self { origin, due: Due::Made(Box::new(make)) }
+        Self(Due::Made(Box::new((origin, Box::new(make)))))
     }
 
     /// Who asked.
     pub fn origin(&self) -> &Origin {
-        &self.origin
+        self.0.origin()
     }
 
     /// Appends the reply; false when there is none to give.
     pub fn write(self, out: &mut Vec<u8>) -> bool {
-        self.due.write(&self.origin, out)
+        self.0.write(out)
     }
 }
 
@@ -131,5 +165,43 @@ impl Outlet for Single {
     fn is_gone(&self) -> bool {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sender.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::Transport;
+
+    #[derive(Default)]
+    struct Count {
+        delivered: AtomicUsize,
+        forgone: AtomicUsize,
+    }
+
+    impl Outlet for Count {
+        fn deliver(&self, tag: u64, _: Reply) {
+            assert_eq!(tag, 7);
+            self.delivered.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn forgo(&self, tag: u64) {
+            assert_eq!(tag, 7);
+            self.forgone.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_question_gets_its_reply_or_is_given_up() {
+        let count = Arc::<Count>::default();
+        let addressee = || Addressee::new(Arc::clone(&count) as _, 7);
+        let counted = || (count.delivered.load(Ordering::Relaxed), count.forgone.load(Ordering::Relaxed));
+        let origin = Origin::new(([192, 0, 2, 1], 4242).into(), Transport::Udp);
+        addressee().deliver(Reply::new(origin, |_| false));
+        assert_eq!(counted(), (1, 0));
+        drop(addressee());
+        assert_eq!(counted(), (1, 1));
     }
 }

@@ -3,8 +3,9 @@
 //! The first one runs the exchange in its own task; the others wait for what it brings.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -51,7 +52,8 @@ impl<T: Clone> Sharing<T> {
         let mut leading = match self.enter(key, since, task)? {
             Role::Leads(leading) => leading,
             Role::Follows(mut outcome) => {
-                let outcome = outcome.wait_for(Option::is_some).await;
+                // Seldom, and so not in the room that every exchange takes.
+                let outcome = Box::pin(outcome.wait_for(Option::is_some)).await;
                 return Ok(outcome.ok().and_then(|outcome| outcome.clone()));
             }
         };
@@ -72,14 +74,15 @@ impl<T: Clone> Sharing<T> {
 
     fn enter(&self, key: &Arc<[u8]>, since: Instant, task: Waker) -> Result<Role<'_, T>, Overloaded> {
         let mut running = self.lock();
-        if let Some(running) = running.get_mut(key) {
-            let sender = running.followers.get_or_insert_with(|| watch::Sender::new(None));
-            return Ok(Role::Follows(sender.subscribe()));
-        }
-        if running.len() >= MAX_EXCHANGES {
-            return Err(Overloaded::Full);
-        }
-        running.insert(Arc::clone(key), Running { followers: None, since, task });
+        let full = running.len() >= MAX_EXCHANGES;
+        match running.entry(Arc::clone(key)) {
+            Entry::Occupied(mut running) => {
+                let sender = running.get_mut().followers.get_or_insert_with(|| watch::Sender::new(None));
+                return Ok(Role::Follows(sender.subscribe()));
+            }
+            Entry::Vacant(_) if full => return Err(Overloaded::Full),
+            Entry::Vacant(free) => free.insert(Running { followers: None, since, task }),
+        };
         Ok(Role::Leads(Leading { sharing: self, key: Some(Arc::clone(key)) }))
     }
 
@@ -88,16 +91,18 @@ impl<T: Clone> Sharing<T> {
     }
 }
 
-/// The outcome of what began at `since`; none when it takes longer than `bound`. No timer of its own: somebody is to
-/// wake it then ([`Sharing::wake_overdue`]).
-pub(crate) async fn within<F: Future>(bound: Duration, since: Instant, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-        Poll::Pending if since.elapsed() >= bound => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+/// The outcome of what began at `since`, or what is `late` to say when it takes longer than `bound`. No timer of its own:
+/// somebody is to wake it then ([`Sharing::wake_overdue`]).
+pub(crate) fn within<T>(
+    bound: Duration,
+    since: Instant,
+    mut future: impl Future<Output = T> + Unpin,
+    late: impl Fn() -> T,
+) -> impl Future<Output = T> {
+    poll_fn(move |cx| match Pin::new(&mut future).poll(cx) {
+        Poll::Pending if since.elapsed() >= bound => Poll::Ready(late()),
+        polled => polled,
     })
-    .await
 }
 
 enum Role<'a, T: Clone> {
@@ -206,7 +211,7 @@ mod tests {
             let sharing = Arc::clone(&sharing);
             async move {
                 let since = Instant::now();
-                let exchange = within(BOUND, since, std::future::pending::<()>());
+                let exchange = within(BOUND, since, std::future::pending(), || "late");
                 sharing.run(&b"key".as_slice().into(), since, exchange).await
             }
         });
@@ -219,6 +224,6 @@ mod tests {
             tokio::task::yield_now().await;
             assert_eq!(leader.is_finished(), ends);
         }
-        assert_eq!(leader.await.unwrap(), Ok(Some(None)));
+        assert_eq!(leader.await.unwrap(), Ok(Some("late")));
     }
 }

@@ -25,6 +25,8 @@ pub(crate) const LARGE: u8 = b'L';
 /// More than a datagram holds.
 pub(crate) const HUGE: u8 = b'x';
 pub(crate) const FAULT: u8 = b'f';
+/// Taken into work, and then given up.
+pub(crate) const GIVEN_UP: u8 = b'g';
 
 /// Answers each message with itself: at once, later, when released, or never, as the message asks; or panics.
 #[derive(Default)]
@@ -39,6 +41,7 @@ struct Held {
     release: Notify,
     now: AtomicUsize,
     made: AtomicUsize,
+    given_up: AtomicUsize,
 }
 
 impl Script {
@@ -56,6 +59,11 @@ impl Script {
         self.held.made.load(Ordering::SeqCst)
     }
 
+    /// Questions given up.
+    pub(crate) fn given_up(&self) -> usize {
+        self.held.given_up.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn held(&self) -> usize {
         self.held.now.load(Ordering::SeqCst)
     }
@@ -70,7 +78,7 @@ impl Respond for Script {
                 reply.extend_from_slice(packet);
                 reply.resize(reply.len() + 60_000, 0);
             }
-            Some(&(LATER | HELD | HELD_LARGE)) => return Now::Later(Pending::new(packet, origin)),
+            Some(&(LATER | HELD | HELD_LARGE | GIVEN_UP)) => return Now::Later(Pending::new(packet, origin)),
             Some(&HUGE) => reply.resize(reply.len() + 65_535, 0),
             Some(&FAULT) => panic!("a fault, as asked"),
             _ => return Now::Nothing,
@@ -82,6 +90,11 @@ impl Respond for Script {
         let held = Arc::clone(&self.held);
         tokio::spawn(async move {
             let packet = pending.packet().to_vec();
+            if packet[12] == GIVEN_UP {
+                outlet.forgo(tag);
+                held.given_up.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
             if packet[12] == LATER {
                 tokio::task::yield_now().await;
             } else {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use strait_wire::{Answer, Ede, Query, Rcode, ReplyLimits};
+use strait_wire::{Answer, Ede, Query, QueryView, Rcode, ReplyLimits};
 
 use super::{Asked, Road};
 use crate::active::ZoneState;
 use crate::cache::Entry;
 use crate::flight::Overloaded;
 use crate::metrics::Took;
-use crate::{Now, Origin, QueryLogEntry, Transport};
+use crate::{Now, Origin, QueryLogEntry, Reply, Transport};
 
 /// Where the stages have brought a question.
 pub(crate) enum Step<'t> {
@@ -47,20 +47,61 @@ type Make = dyn FnOnce(&mut Vec<u8>) -> bool + Send;
 /// A reply that took time.
 pub(crate) enum Due {
     /// Made by somebody else.
-    Made(Box<Make>),
+    Made(Box<(Origin, Box<Make>)>),
     /// To be made, from where the question has come to.
-    Step(Box<(Arc<Road>, Query, Instant, Step<'static>)>),
+    Step(Arc<Road>, Box<Awaiting>),
+}
+
+/// A question on its way, with what its reply needs: put together once, and handed on.
+pub(crate) struct Awaiting {
+    query: Query,
+    origin: Origin,
+    arrived: Instant,
+    step: Step<'static>,
+}
+
+impl Awaiting {
+    /// It has come nowhere yet.
+    pub(super) fn new(asked: &Asked<'_>) -> Self {
+        let (query, origin) = (Query::new(&asked.query), asked.origin.clone());
+        Self { query, origin, arrived: asked.arrived, step: Step::Drop }
+    }
+
+    pub(crate) fn packet(&self) -> &[u8] {
+        self.query.view().bytes()
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(super) fn query(&self) -> QueryView<'_> {
+        self.query.view()
+    }
+
+    /// The reply, now that it has come to `step`.
+    pub(super) fn reply(mut self: Box<Self>, road: Arc<Road>, step: Step<'static>) -> Reply {
+        self.step = step;
+        Reply(Due::Step(road, self))
+    }
 }
 
 impl Due {
-    /// Appends the reply; false when there is none to give.
-    pub(crate) fn write(self, origin: &Origin, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn origin(&self) -> &Origin {
         match self {
-            Self::Made(make) => make(out),
-            Self::Step(due) => {
-                let (road, query, arrived, step) = *due;
-                let asked = Asked::again(query.view(), origin, arrived);
-                matches!(road.reply(&asked, &step, out), Now::Reply)
+            Self::Made(made) => &made.0,
+            Self::Step(_, awaiting) => &awaiting.origin,
+        }
+    }
+
+    /// Appends the reply; false when there is none to give.
+    pub(crate) fn write(self, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Made(made) => (made.1)(out),
+            Self::Step(road, awaiting) => {
+                let Awaiting { query, origin, arrived, step } = &*awaiting;
+                let asked = Asked::again(query.view(), origin, *arrived);
+                matches!(road.reply(&asked, step, out), Now::Reply)
             }
         }
     }

@@ -1,14 +1,14 @@
 //! Questions that take time: from the workers to the runtime many at once, and their replies, as many as are ready,
 //! back to the socket.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use strait_datagram::{BATCH, Outbound, UdpSocket, Wait};
 use strait_resolve::{Outlet, Pending, Reply, Respond};
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 
 use crate::ServeMetrics;
@@ -22,21 +22,30 @@ const SEND_PAUSE: Duration = Duration::from_millis(2);
 /// The way to the runtime. The tasks there end when all handles are gone and every reply is sent.
 #[derive(Clone)]
 pub(super) struct Later {
-    questions: Sender<Question>,
-    room: Arc<Semaphore>,
+    questions: UnboundedSender<Pending>,
+    room: Arc<Room>,
     metrics: Arc<ServeMetrics>,
 }
 
-/// A question in work.
-struct Question {
-    pending: Pending,
-    place: OwnedSemaphorePermit,
+/// The questions in work, and how many may be: it bounds both queues.
+struct Room {
+    in_work: AtomicUsize,
+    max: usize,
 }
 
-/// A question whose reply is ready.
-struct Answered {
-    reply: Reply,
-    place: OwnedSemaphorePermit,
+impl Room {
+    /// Takes a place, when there is one.
+    fn enter(&self) -> bool {
+        let entered = self.in_work.fetch_add(1, Ordering::Relaxed) < self.max;
+        if !entered {
+            self.leave(1);
+        }
+        entered
+    }
+
+    fn leave(&self, places: usize) {
+        self.in_work.fetch_sub(places, Ordering::Relaxed);
+    }
 }
 
 impl Later {
@@ -47,55 +56,64 @@ impl Later {
         metrics: Arc<ServeMetrics>,
         max: usize,
     ) -> (Self, JoinSet<()>) {
-        // Neither is ever full before the room is.
-        let (questions, asked) = mpsc::channel(max);
-        let (answers, answered) = mpsc::channel(max);
+        let room = Arc::new(Room { in_work: AtomicUsize::new(0), max });
+        let (questions, asked) = mpsc::unbounded_channel();
+        let (answers, answered) = mpsc::unbounded_channel();
+        let replies = Arc::new(Replies { answers, room: Arc::clone(&room) });
         let mut tasks = JoinSet::new();
-        tasks.spawn(ask(asked, respond, answers));
-        tasks.spawn(send(answered, socket, Arc::clone(&metrics)));
-        (Self { questions, room: Arc::new(Semaphore::new(max)), metrics }, tasks)
+        tasks.spawn(ask(asked, respond, replies));
+        tasks.spawn(send(answered, socket, Arc::clone(&room), Arc::clone(&metrics)));
+        (Self { questions, room, metrics }, tasks)
     }
 
     /// Takes a question into work, when there is room. Never blocks.
     pub(super) fn take(&self, pending: Pending) {
-        let place = Arc::clone(&self.room).try_acquire_owned();
-        let taken = place.is_ok_and(|place| self.questions.try_send(Question { pending, place }).is_ok());
-        if !taken {
+        if !self.room.enter() {
+            return self.metrics.udp_dropped(UdpDrop::InWork, 1);
+        }
+        if self.questions.send(pending).is_err() {
+            self.room.leave(1);
             self.metrics.udp_dropped(UdpDrop::InWork, 1);
         }
     }
 }
 
-async fn ask(mut asked: Receiver<Question>, respond: Arc<dyn Respond>, answers: Sender<Answered>) {
+async fn ask(mut asked: UnboundedReceiver<Pending>, respond: Arc<dyn Respond>, replies: Arc<Replies>) {
     let mut batch = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut batch, BATCH).await > 0 {
-        for Question { pending, place } in batch.drain(..) {
-            let ticket = Ticket { place: Mutex::new(Some(place)), answers: answers.clone() };
-            respond.respond_later(pending, Arc::new(ticket), 0);
+        for pending in batch.drain(..) {
+            respond.respond_later(pending, Arc::clone(&replies) as _, 0);
         }
     }
 }
 
-/// The outlet of one question. It keeps the question's place: should nobody ever deliver a reply, the place is free
-/// again all the same.
-struct Ticket {
-    place: Mutex<Option<OwnedSemaphorePermit>>,
-    answers: Sender<Answered>,
+/// The outlet of all questions: a reply says itself whom it is for. A question keeps its place until its reply is sent,
+/// or until none will come.
+struct Replies {
+    answers: UnboundedSender<Reply>,
+    room: Arc<Room>,
 }
 
-impl Outlet for Ticket {
-    fn deliver(&self, _: u64, reply: Reply) {
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(place) = place {
-            // It fails only when the sending task is gone, at the end of the process.
-            let _ = self.answers.try_send(Answered { reply, place });
+impl Outlet for Replies {
+    fn deliver(&self, tag: u64, reply: Reply) {
+        // The sending task is gone at the end of the process.
+        if self.answers.send(reply).is_err() {
+            self.forgo(tag);
         }
+    }
+
+    fn forgo(&self, _: u64) {
+        self.room.leave(1);
     }
 }
 
-async fn send(mut answered: Receiver<Answered>, socket: Arc<UdpSocket>, metrics: Arc<ServeMetrics>) {
+async fn send(
+    mut answered: UnboundedReceiver<Reply>,
+    socket: Arc<UdpSocket>,
+    room: Arc<Room>,
+    metrics: Arc<ServeMetrics>,
+) {
     let (mut batch, mut outbound) = (Vec::with_capacity(BATCH), Outbound::new());
-    let mut places = Vec::with_capacity(BATCH);
     while answered.recv_many(&mut batch, BATCH).await > 0 {
         // Replies become ready together: whoever is about to make one may do so first.
         let_others_run().await;
@@ -104,14 +122,14 @@ async fn send(mut answered: Receiver<Answered>, socket: Arc<UdpSocket>, metrics:
         {
             batch.push(next);
         }
-        for Answered { reply, place } in batch.drain(..) {
+        let places = batch.len();
+        for reply in batch.drain(..) {
             let (client, local) = (reply.origin().client, reply.origin().local);
             outbound.push_with(client, local, |octets| reply.write(octets));
-            places.push(place);
         }
         let lost = send_patiently(&socket, &mut outbound).await;
         metrics.udp_dropped(UdpDrop::Send, lost);
-        places.clear();
+        room.leave(places);
     }
 }
 

@@ -114,6 +114,19 @@ async fn questions_over_the_bound_are_dropped_and_counted() {
 }
 
 #[tokio::test]
+async fn a_question_that_gets_no_reply_gives_its_place_back() {
+    let served = start("127.0.0.1:0", 1, 1);
+    let client = served.client().await;
+    for n in 1..=3 {
+        client.send(&message(GIVEN_UP, 0)).await.unwrap();
+        eventually(|| served.script.given_up() == n).await;
+    }
+    client.send(&message(LATER, 7)).await.unwrap();
+    assert_eq!(receive(&client).await, 7);
+    assert_eq!(served.metrics.udp_drop_count(UdpDrop::InWork), 0);
+}
+
+#[tokio::test]
 async fn a_datagram_longer_than_any_question_is_dropped_and_counted() {
     let served = start("127.0.0.1:0", 1, 2);
     let mut long = message(NOW, 1);
