@@ -122,6 +122,11 @@ impl<W> Flights<W> {
         Departure { flights: Arc::clone(self), key: Some(Arc::clone(key)), unwatched }
     }
 
+    /// Nobody looks after those who wait any more.
+    pub(crate) fn unwatch(&self) {
+        self.lock().watched = false;
+    }
+
     /// Takes out those for whom `verdict` has one. None: nothing is in flight any more, and nobody is watched.
     pub(crate) fn take_where<V>(&self, mut verdict: impl FnMut(&mut W) -> Option<V>) -> Option<Vec<(W, V)>> {
         let mut table = self.lock();

@@ -25,12 +25,13 @@ pub(crate) struct Errand {
     pub(crate) key: Arc<[u8]>,
     pub(crate) active: Arc<ActiveTable>,
     pub(crate) route: Arc<ActiveRoute>,
+    pub(crate) since: tokio::time::Instant,
 }
 
 impl Errand {
     pub(crate) fn new(ask: Ask, active: Arc<ActiveTable>, route: Arc<ActiveRoute>) -> Self {
         let key = flight_key(active.generation(), &CacheKey::of_ask(&ask), &ask.path);
-        Self { ask, key, active, route }
+        Self { ask, key, active, route, since: tokio::time::Instant::now() }
     }
 }
 
@@ -105,7 +106,7 @@ async fn ask_source(road: &Road, errand: &Errand) -> Part {
 /// One exchange with one source, for everybody who has the same question for it now, by whatever way it came:
 /// an upstream must not be made to answer one question many times over (RFC 5452 5).
 async fn share_exchange(road: &Road, errand: &Errand) -> Result<Answer, SourceError> {
-    let Errand { ask, key, active, route } = errand;
+    let Errand { ask, key, active, route, since } = errand;
     let (onward, key) = match ask.path.is_empty() || route.route.carries_path() {
         true => (Cow::Borrowed(ask), Cow::Borrowed(key)),
         false => {
@@ -114,10 +115,9 @@ async fn share_exchange(road: &Road, errand: &Errand) -> Result<Answer, SourceEr
             (Cow::Owned(onward), Cow::Owned(key))
         }
     };
-    let since = tokio::time::Instant::now();
     let late = || Err(SourceError::Unreachable(format!("{} had no answer within {SOURCE_BOUND:?}", route.zone.label)));
-    let exchange = within(SOURCE_BOUND, since, route.route.source.answer(&onward), late);
-    match road.asking.run(&key, since, exchange).await {
+    let exchange = within(SOURCE_BOUND, *since, route.route.source.answer(&onward), late);
+    match road.asking.run(&key, *since, exchange).await {
         Ok(outcome) => outcome.unwrap_or(Err(SourceError::BrokenOff)),
         Err(_) => Err(SourceError::Overloaded("too many questions are waiting for answers".into())),
     }

@@ -89,6 +89,15 @@ impl Drop for Exchange {
     }
 }
 
+/// The watcher. When it ends by a fault of ours, the next question in flight starts another.
+struct Watch(Arc<Road>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.flights.unwatch();
+    }
+}
+
 impl Road {
     /// Puts the question into flight: into that of an equal question, or into one of its own.
     pub(super) fn depart(self: &Arc<Self>, awaiting: Box<Awaiting>, errand: Errand, addressee: Addressee) {
@@ -102,7 +111,7 @@ impl Road {
             Ok(seat) => seat,
             Err(bound) => return client.tell(Step::Refuse(Refusing::Overloaded(zone, bound))),
         };
-        let waiter = Waiter { client, seat, since: Instant::now(), looked_for_stale: false };
+        let waiter = Waiter { client, seat, since: errand.since, looked_for_stale: false };
         match self.flights.join(&errand.key, errand.route.starter(share), waiter) {
             Joined::First(departure) => {
                 let (unwatched, exchange) = (departure.is_unwatched(), Exchange { departure, zone });
@@ -123,8 +132,9 @@ impl Road {
     /// Has somebody look after those who wait too long, and exchanges that take too long, as long as anything is in
     /// flight.
     pub(super) fn watch(self: &Arc<Self>) {
-        let road = Arc::clone(self);
+        let watch = Watch(Arc::clone(self));
         tokio::spawn(async move {
+            let Watch(road) = &watch;
             loop {
                 tokio::time::sleep(WATCH_INTERVAL).await;
                 road.asking.wake_overdue(SOURCE_BOUND);

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use strait_wire::{Ede, Message, Rcode};
@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use crate::flight::{MAX_EXCHANGES, MAX_WAITING_PER_ZONE};
 use crate::resolver::kit::{Bench, Said, local, query_with_path, refused, told};
 use crate::testing::{Scripted, address, alias, origin_from, query, until};
-use crate::{Respond, Transport};
+use crate::{Outlet, Pending, Reply, Respond, Transport};
 
 #[tokio::test]
 async fn a_thousand_clients_at_once_cost_one_exchange() {
@@ -149,6 +149,31 @@ async fn a_source_that_never_answers_does_not_hold_its_place_for_ever() {
         let cause = (Ede::NO_REACHABLE_AUTHORITY, ". had no answer within 15s".to_owned());
         assert!(told(&kept.unwrap()).contains(&cause), "{name}");
     }
+}
+
+/// What breaks when it is asked whether it is gone, once.
+#[derive(Default)]
+struct Broken(AtomicBool);
+
+impl Outlet for Broken {
+    fn deliver(&self, _: u64, _: Reply) {}
+
+    fn is_gone(&self) -> bool {
+        assert!(self.0.swap(true, Ordering::Relaxed), "a listener broke");
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_breaks_is_replaced() {
+    let bench = Bench::new([(".", "upstream", Scripted::silent())]);
+    let broken = Arc::<Broken>::default();
+    let pending = Pending::new(&query("a.example", "A"), &local());
+    bench.resolver.respond_later(pending, Arc::clone(&broken) as _, 0);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(broken.0.load(Ordering::Relaxed));
+    let reply = tokio::time::timeout(Duration::from_secs(60), bench.ask("b.example", "A")).await;
+    assert_eq!(reply.unwrap().rcode, Rcode::SERVFAIL);
 }
 
 #[tokio::test]
