@@ -57,7 +57,10 @@ fn set_length(out: &mut [u8], data: usize) {
 
 /// Draws the case of each letter of a name in wire format anew: what a forger has to guess besides port and identifier.
 pub(crate) fn randomize_case(name: &mut [u8]) {
-    let bits: [u8; 32] = rand::random();
+    // A name takes 255 octets at most (RFC 1035 2.3.4).
+    let mut bits = [0; 32];
+    let needed = name.len().div_ceil(u8::BITS as usize).min(bits.len());
+    rand::fill(&mut bits[..needed]);
     for (at, octet) in name.iter_mut().enumerate().take(u8::BITS as usize * bits.len()) {
         // Length octets are at most 63 and so never ASCII letters.
         if octet.is_ascii_alphabetic() && bits[at / 8] >> (at % 8) & 1 == 1 {

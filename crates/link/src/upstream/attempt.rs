@@ -1,7 +1,6 @@
 //! One question at one server: sent when made, listened to for as long as its budget allows.
 
 use std::future::poll_fn;
-use std::io;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -103,7 +102,7 @@ impl<'a> Attempt<'a> {
         let gives_up = budget.min(deadline);
         let road = match &server.udp {
             None => Road::Link(Box::pin(server.ask_link(ask, Padding::On))),
-            Some(udp) => match Udp::new(udp, ask, until.min(gives_up)) {
+            Some(udp) => match Udp::new(udp, ask, until.min(gives_up), asked) {
                 Ok(udp) => Road::Udp(udp),
                 Err(error) => Road::Nowhere(error.into()),
             },
@@ -144,7 +143,7 @@ impl<'a> Attempt<'a> {
                 Heard::Event(Event::Failed(cause)) => match self.take_tcp() {
                     // The answer may still come over TCP.
                     Some(tcp) => self.road = Road::Link(tcp),
-                    None => break Err(TryError::Connection(explain(&io::Error::from(cause)))),
+                    None => break Err(TryError::Connection(explain(&cause))),
                 },
                 Heard::OverTcp(Ok(answer)) => break Ok(answer),
                 // A failure over TCP leaves the wait for UDP as it was.
@@ -219,7 +218,7 @@ fn is_truncated(response: &[u8]) -> bool {
 
 /// A question over UDP, and over TCP as well once UDP does not seem to be enough.
 struct Udp<'a> {
-    question: UdpQuestion,
+    question: UdpQuestion<'a>,
     until: Instant,
     tcp: Tcp<'a>,
 }
@@ -235,9 +234,9 @@ enum Heard {
     OverTcp(Outcome),
 }
 
-impl Udp<'_> {
-    fn new(road: &UdpRoad, ask: &Ask, until: Instant) -> Result<Self, OpenError> {
-        Ok(Self { question: road.submit(ask, until)?, until, tcp: Tcp::NotAsked })
+impl<'a> Udp<'a> {
+    fn new(road: &'a UdpRoad, ask: &Ask, until: Instant, now: Instant) -> Result<Self, OpenError> {
+        Ok(Self { question: road.submit(ask, until, now)?, until, tcp: Tcp::NotAsked })
     }
 
     /// Waits for what happens next; that it is `until` is an event, too.

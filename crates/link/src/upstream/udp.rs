@@ -1,8 +1,8 @@
 //! Questions to one server over UDP.
 //!
 //! ```text
-//!  task of a question ── submit ──► pool: a socket, an id ──► send
-//!         ▲                                                     ┊
+//!  task of a question ── submit ──► pool: a socket, an id ──► outbox ──► send, many in one go
+//!         ▲                                                               ┊
 //!         └── mailbox ◄── judge ◄── receive ◄── epoll ◄── driver, one task per server; also tells whose time is up
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! goes on. Whether the response itself can be used is for the task to find out.
 
 mod driver;
+mod outbox;
 mod pool;
 mod ports;
 mod waiter;
@@ -19,7 +20,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -27,10 +28,10 @@ use strait_resolve::Ask;
 use strait_wire::Header;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Notify;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::pool::{Place, Pool};
+use self::driver::Driver;
+use self::outbox::{Outbox, Outgoing};
+use self::pool::{Place, Placed, Pool};
 use self::ports::BoundedSocket;
 use self::waiter::Waiter;
 use crate::metrics::ServerMetrics;
@@ -44,21 +45,24 @@ pub(super) struct UdpRoad {
     server: SocketAddr,
     ports: Arc<Ports>,
     metrics: Arc<ServerMetrics>,
-    started: OnceLock<Started>,
-}
-
-struct Started {
-    shared: Arc<Shared>,
-    _stop: DropGuard,
+    started: OnceLock<Arc<Shared>>,
 }
 
 /// What tasks and the driver share.
 struct Shared {
     epoll: AsyncFd<OwnedFd>,
-    pool: Mutex<Pool>,
-    /// Something is due earlier than planned.
-    earlier: Notify,
+    desk: Mutex<Desk>,
     metrics: Arc<ServerMetrics>,
+}
+
+#[derive(Default)]
+struct Desk {
+    pool: Pool,
+    outbox: Outbox,
+    /// The driver, unless it has been woken already.
+    driver: Option<Waker>,
+    /// The road is gone.
+    closing: bool,
 }
 
 impl UdpRoad {
@@ -67,120 +71,141 @@ impl UdpRoad {
     }
 
     /// Sends a question, which is waited for until then at first. Must be called within a tokio runtime.
-    pub(super) fn submit(&self, ask: &Ask, until: Instant) -> Result<UdpQuestion, OpenError> {
+    ///
+    /// While others are in flight more is likely to be asked in this very moment: it leaves together with what everyone
+    /// asks who is ready to run. A question that is alone leaves at once.
+    pub(super) fn submit(&self, ask: &Ask, until: Instant, now: Instant) -> Result<UdpQuestion<'_>, OpenError> {
         let shared = self.shared().map_err(OpenError::NoSocket)?;
         let mut wire = encode(0, ask, &ask.question.name, &ask.path, Padding::Off);
-        let end = Header::LEN + ask.question.name.as_wire().len();
-        randomize_case(&mut wire[Header::LEN..end]);
-        let waiter = Arc::new(Waiter::new(&wire[Header::LEN..end + 4]));
-        let (socket, place) = self.place(shared, &waiter, until)?;
-        let question = UdpQuestion { shared: Arc::clone(shared), waiter, place };
-        wire[..2].copy_from_slice(&place.id.to_be_bytes());
-        socket.udp.send(&wire).map_err(OpenError::NotReachable)?;
+        let name = ask.question.name.as_wire().len();
+        randomize_case(&mut wire[Header::LEN..Header::LEN + name]);
+        let waiter = Arc::new(Waiter::new(wire, name));
+
+        let (mut desk, placed) = self.place(shared, &waiter, until, now);
+        let (socket, place) = match placed {
+            Ok(placed) => placed,
+            Err(error) => {
+                shared.release(desk);
+                return Err(error);
+            }
+        };
+        let outgoing = Outgoing::new(socket, place, &waiter);
+        let question = UdpQuestion { shared, waiter, place };
+        if desk.pool.waiting() == 1 {
+            shared.release(desk);
+            outgoing.send(&mut Vec::new()).map_err(OpenError::NotReachable)?;
+        } else {
+            desk.outbox.push(outgoing);
+            shared.release(desk);
+        }
         Ok(question)
     }
 
     /// A place on an open socket, or on a fresh one.
-    fn place(
+    fn place<'a>(
         &self,
-        shared: &Shared,
+        shared: &'a Shared,
         waiter: &Arc<Waiter>,
         until: Instant,
-    ) -> Result<(Arc<BoundedSocket>, Place), OpenError> {
-        let now = Instant::now();
-        let has_room = {
-            let mut pool = shared.lock();
-            if let Some(place) = pool.join(waiter, until, now)
-                && let Some(socket) = pool.socket(place.slot)
-            {
-                shared.plan(pool);
-                return Ok((socket, place));
-            }
-            pool.has_room()
-        };
-        // Making a socket takes a while; others need not wait for it.
-        let fresh = match has_room {
-            true => self.ports.open(self.server).map(Arc::new),
-            false => Err(OpenError::NoSocket(io::Error::other("too many sockets are open to this upstream"))),
-        };
-        let mut pool = shared.lock();
-        let place = match &fresh {
-            Ok(socket) => pool.add(socket, waiter, until, now),
-            Err(OpenError::NotReachable(_)) => None,
-            Err(OpenError::NoSocket(_)) => pool.join_any(waiter, until, now),
-        };
-        let placed = place.and_then(|place| Some((pool.socket(place.slot)?, place)));
-        shared.plan(pool);
-        match (placed, fresh) {
-            (Some((socket, place)), Ok(_)) => match shared.watch(&socket, place.slot) {
-                Ok(()) => Ok((socket, place)),
-                Err(error) => {
-                    let mut pool = shared.lock();
-                    pool.fail(place.slot);
-                    pool.leave(place, now);
-                    shared.plan(pool);
-                    Err(OpenError::NoSocket(error))
-                }
-            },
-            (Some(placed), Err(_)) => Ok(placed),
-            (None, Err(error)) => Err(error),
-            (None, Ok(_)) => Err(OpenError::NoSocket(io::Error::other("a fresh socket takes no question"))),
+        now: Instant,
+    ) -> (MutexGuard<'a, Desk>, Result<Placed, OpenError>) {
+        let mut desk = shared.lock();
+        if let Some(placed) = desk.pool.join(waiter, until, now) {
+            return (desk, Ok(placed));
         }
+        let has_room = desk.pool.has_room();
+        drop(desk);
+        // Making a socket takes a while; others need not wait for it.
+        let fresh = if has_room { self.ports.open(self.server) } else { Err(no_room()) };
+        let mut desk = shared.lock();
+        let placed = match fresh {
+            Ok(fresh) => shared.add(&mut desk.pool, fresh, waiter, until, now),
+            Err(OpenError::NoSocket(error)) => desk.pool.join_any(waiter, until, now).ok_or(OpenError::NoSocket(error)),
+            Err(error) => Err(error),
+        };
+        (desk, placed)
     }
 
     fn shared(&self) -> io::Result<&Arc<Shared>> {
         if let Some(started) = self.started.get() {
-            return Ok(&started.shared);
+            return Ok(started);
         }
         #[allow(deprecated, reason = "its heir is unsafe; an OwnedFd is one descriptor for life, as it demands")]
         let epoll = AsyncFd::with_interest(epoll::create(CreateFlags::CLOEXEC)?, Interest::READABLE)?;
-        let shared = Arc::new(Shared {
-            epoll,
-            pool: Mutex::default(),
-            earlier: Notify::new(),
-            metrics: Arc::clone(&self.metrics),
-        });
-        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared { epoll, desk: Mutex::default(), metrics: Arc::clone(&self.metrics) });
         let mut first = false;
         let started = self.started.get_or_init(|| {
             first = true;
-            Started { shared: Arc::clone(&shared), _stop: stop.clone().drop_guard() }
+            Arc::clone(&shared)
         });
         if first {
-            tokio::spawn(stop.run_until_cancelled_owned(driver::drive(shared)));
+            tokio::spawn(Driver::new(shared));
         }
-        Ok(&started.shared)
+        Ok(started)
+    }
+}
+
+fn no_room() -> OpenError {
+    OpenError::NoSocket(io::Error::other("too many sockets are open to this upstream"))
+}
+
+impl Drop for UdpRoad {
+    fn drop(&mut self) {
+        let Some(shared) = self.started.get() else { return };
+        let mut desk = shared.lock();
+        desk.closing = true;
+        let driver = desk.driver.take();
+        drop(desk);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Pool> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the driver hear a socket.
-    fn watch(&self, socket: &BoundedSocket, slot: usize) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, &socket.udp, EventData::new_u64(slot as u64), EventFlags::IN)?)
+    /// Puts a question on a fresh socket, which the driver hears from now on.
+    fn add(
+        &self,
+        pool: &mut Pool,
+        fresh: BoundedSocket,
+        waiter: &Arc<Waiter>,
+        until: Instant,
+        now: Instant,
+    ) -> Result<Placed, OpenError> {
+        let fresh = Arc::new(fresh);
+        let place = pool.add(&fresh, waiter, until, now);
+        let slot = EventData::new_u64(place.slot as u64);
+        if let Err(error) = epoll::add(&self.epoll, &fresh.udp, slot, EventFlags::IN) {
+            pool.fail(place.slot);
+            pool.leave(place, now);
+            return Err(OpenError::NoSocket(error.into()));
+        }
+        Ok((fresh, place))
     }
 
-    /// Lets the driver know of what has become due, if it has to.
-    fn plan(&self, mut pool: MutexGuard<'_, Pool>) {
-        let earlier = pool.plan();
-        drop(pool);
-        if earlier {
-            self.earlier.notify_one();
+    /// Lets the driver know of what has been queued or has become due, if it has to.
+    fn release(&self, mut desk: MutexGuard<'_, Desk>) {
+        let earlier = desk.pool.plan();
+        let driver = if earlier || desk.outbox.is_waiting() { desk.driver.take() } else { None };
+        drop(desk);
+        if let Some(driver) = driver {
+            driver.wake();
         }
     }
 }
 
-/// A question that has been sent. Dropping it ends the wait.
-pub(super) struct UdpQuestion {
-    shared: Arc<Shared>,
+/// A question on its way. Dropping it ends the wait.
+pub(super) struct UdpQuestion<'a> {
+    shared: &'a Shared,
     waiter: Arc<Waiter>,
     place: Place,
 }
 
-impl UdpQuestion {
+impl UdpQuestion<'_> {
     /// What happens next.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Event> {
         self.waiter.poll(cx)
@@ -188,17 +213,17 @@ impl UdpQuestion {
 
     /// [`Event::Expired`] comes then, and not when it was to come before.
     pub(super) fn wait_until(&self, until: Instant) {
-        let mut pool = self.shared.lock();
-        pool.wait_until(self.place, until);
-        self.shared.plan(pool);
+        let mut desk = self.shared.lock();
+        desk.pool.wait_until(self.place, until);
+        self.shared.release(desk);
     }
 }
 
-impl Drop for UdpQuestion {
+impl Drop for UdpQuestion<'_> {
     fn drop(&mut self) {
-        let mut pool = self.shared.lock();
-        pool.leave(self.place, Instant::now());
-        self.shared.plan(pool);
+        let mut desk = self.shared.lock();
+        desk.pool.leave(self.place, Instant::now());
+        self.shared.release(desk);
     }
 }
 

@@ -21,13 +21,27 @@ async fn the_next_server_answers_for_a_dead_one() {
     }
 }
 
+/// Those that wait to be sent when the first of them is refused go elsewhere as well.
+#[tokio::test]
+async fn the_next_server_answers_a_burst_for_a_dead_one() {
+    let good = udp_server(|query, _| vec![(NOW, wire(&answer(query, GOOD)))]).await;
+    let (group, _) = start(settings(&[nowhere().await, good]));
+    let ask = ask("www.example.com");
+    let answers = futures_util::future::join_all((0..100).map(|_| group.answer(&ask))).await;
+    assert!(answers.iter().all(|answer| address_in(answer.as_ref().unwrap()) == GOOD));
+}
+
 #[tokio::test]
 async fn a_server_that_answers_again_is_asked_first_again() {
     let first = nowhere().await;
     let second = udp_server(|query, _| vec![(NOW, wire(&answer(query, [192, 0, 2, 2])))]).await;
     let (group, _) = start(settings(&[first, second]));
-    group.answer(&ask("www.example.com")).await.unwrap();
-    eventually("the first server is dead", || async { group.list.current()[0].is_dead() }).await;
+    // More than once: the first question may be the one that explores, and find the second server.
+    eventually("the first server is dead", || async {
+        group.answer(&ask("www.example.com")).await.unwrap();
+        group.list.current()[0].is_dead()
+    })
+    .await;
     // Any well-formed answer revives, SERVFAIL to the probe as well.
     serve_udp(UdpSocket::bind(first).await.unwrap(), |query, _| {
         let probe = Message::parse(query).unwrap().questions[0].rtype == RecordType::NS;

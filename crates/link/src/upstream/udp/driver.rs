@@ -1,19 +1,23 @@
-//! The one task that hears all sockets of a server, and tells questions whose time is up.
+//! The one task that hears all sockets of a server, tells questions whose time is up, and sends those that are queued.
 //!
 //! Its epoll descriptor is itself watched by the runtime's, so that nothing here needs a thread, and one wake-up takes
 //! in everything that has come.
 
+use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use rustix::event::Timespec;
 use rustix::event::epoll;
 use rustix::io::Errno;
-use tokio::time::sleep_until;
+use tokio::time::{Sleep, sleep_until};
 
 use super::Shared;
+use super::outbox::Outgoing;
 use super::pool::Verdict;
 use super::ports::BoundedSocket;
 use super::waiter::Event;
@@ -26,51 +30,100 @@ const ROUNDS: u32 = 16;
 const RECEIVE_BUFFER: usize = 4096;
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// Hears and tells until dropped.
-pub(super) async fn drive(shared: Arc<Shared>) {
-    let mut ears = Ears { heard: Vec::with_capacity(BATCH), buffer: vec![0; RECEIVE_BUFFER] };
-    let mut due = std::pin::pin!(sleep_until(tokio::time::Instant::now()));
-    let mut armed = false;
-    loop {
-        tokio::select! {
-            ready = shared.epoll.readable() => match ready {
-                Ok(mut ready) => {
-                    // First, so that what comes from now on is a new event.
-                    ready.clear_ready();
-                    for round in 1.. {
-                        match ears.hear(&shared) {
-                            Left::Nothing => break,
-                            Left::Something if round % ROUNDS != 0 => {}
-                            Left::Something | Left::Much => tokio::task::yield_now().await,
-                        }
-                    }
-                }
-                // The runtime is shutting down.
-                Err(_) => return,
-            },
-            () = shared.earlier.notified() => {}
-            () = &mut due, if armed => sweep(&shared),
+/// Hears, tells and sends until the road is gone.
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    ears: Ears,
+    /// When it looks next for what is due; none: nothing will be.
+    planned: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+    batch: Vec<Outgoing>,
+    /// Room for a question.
+    wire: Vec<u8>,
+}
+
+impl Driver {
+    /// Must be called within a tokio runtime.
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            ears: Ears { heard: Vec::with_capacity(BATCH), buffer: vec![0; RECEIVE_BUFFER], more: false },
+            planned: None,
+            timer: Box::pin(sleep_until(tokio::time::Instant::now())),
+            batch: Vec::new(),
+            wire: Vec::new(),
         }
-        let planned = shared.lock().planned();
-        armed = planned.is_some();
-        if let Some(planned) = planned
-            && due.deadline().into_std() != planned
-        {
-            due.as_mut().reset(planned.into());
+    }
+
+    /// Tells those whose time is up.
+    fn poll_due(&mut self, cx: &mut Context<'_>) {
+        while self.planned.is_some() && self.timer.as_mut().poll(cx).is_ready() {
+            let (expired, closed, planned) = {
+                let mut desk = self.shared.lock();
+                let (expired, closed) = desk.pool.sweep(Instant::now());
+                (expired, closed, desk.pool.planned())
+            };
+            drop(closed);
+            expired.iter().for_each(|waiter| waiter.tell(Event::Expired));
+            self.plan(planned);
+        }
+    }
+
+    fn plan(&mut self, planned: Option<Instant>) {
+        self.planned = planned;
+        if let Some(planned) = planned {
+            self.timer.as_mut().reset(planned.into());
+        }
+    }
+
+    /// Sends a batch, back to back. What cannot be sent costs only itself.
+    fn send(&mut self) {
+        for outgoing in self.batch.drain(..) {
+            if let Err(error) = outgoing.send(&mut self.wire) {
+                outgoing.waiter.tell(Event::Failed(error));
+            }
         }
     }
 }
 
-fn sweep(shared: &Shared) {
-    let (expired, closed) = shared.lock().sweep(Instant::now());
-    drop(closed);
-    expired.iter().for_each(|waiter| waiter.tell(Event::Expired));
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let driver = self.get_mut();
+        if driver.ears.poll(cx, &driver.shared).is_ready() {
+            return Poll::Ready(());
+        }
+        // From here on whoever changes what is planned or queued wakes this task.
+        let mut desk = driver.shared.lock();
+        if desk.closing {
+            return Poll::Ready(());
+        }
+        match &mut desk.driver {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        let planned = desk.pool.planned();
+        let come_back = desk.outbox.take(&mut driver.batch);
+        drop(desk);
+        driver.send();
+        if planned != driver.planned {
+            driver.plan(planned);
+        }
+        driver.poll_due(cx);
+        if come_back {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
 }
 
 /// Room for what is heard.
 struct Ears {
     heard: Vec<(usize, Arc<BoundedSocket>)>,
     buffer: Vec<u8>,
+    /// There is more to hear than one turn allows.
+    more: bool,
 }
 
 /// What may still be there to be heard.
@@ -84,6 +137,34 @@ enum Left {
 }
 
 impl Ears {
+    /// Hears what has come. Ready when the runtime is shutting down.
+    fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<()> {
+        loop {
+            if !self.more {
+                let Ok(mut ready) = ready!(shared.epoll.poll_read_ready(cx)) else { return Poll::Ready(()) };
+                // First, so that what comes from now on is a new event.
+                ready.clear_ready();
+            }
+            self.more = self.hear_turn(shared);
+            if self.more {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Hears as much as one turn allows. Whether there is more.
+    fn hear_turn(&mut self, shared: &Shared) -> bool {
+        for _ in 0..ROUNDS {
+            match self.hear(shared) {
+                Left::Nothing => return false,
+                Left::Something => {}
+                Left::Much => return true,
+            }
+        }
+        true
+    }
+
     /// Takes one datagram from every socket that has some.
     fn hear(&mut self, shared: &Shared) -> Left {
         let mut events = [const { MaybeUninit::uninit() }; BATCH];
@@ -94,9 +175,9 @@ impl Ears {
         };
         let mut left = if ready.len() == BATCH { Left::Much } else { Left::Nothing };
         {
-            let pool = shared.lock();
+            let desk = shared.lock();
             let slots = ready.iter().map(|event| event.data.u64() as usize);
-            self.heard.extend(slots.filter_map(|slot| Some((slot, pool.socket(slot)?))));
+            self.heard.extend(slots.filter_map(|slot| Some((slot, desk.pool.socket(slot)?))));
         }
         for (slot, socket) in self.heard.drain(..) {
             let waited_on = match socket.udp.recv(&mut self.buffer) {
@@ -114,10 +195,10 @@ impl Ears {
 
 /// Gives a datagram to whom it belongs. Says whether anybody waits on its socket.
 fn take(shared: &Shared, slot: usize, datagram: &[u8]) -> bool {
-    let mut pool = shared.lock();
-    let verdict = pool.judge(slot, datagram);
-    let waiting = pool.waiting(slot);
-    drop(pool);
+    let mut desk = shared.lock();
+    let verdict = desk.pool.judge(slot, datagram);
+    let waiting = desk.pool.waiting_on(slot);
+    drop(desk);
     match verdict {
         // Whoever gets the answer is about to leave.
         Some(Verdict::Response(waiter)) => {
@@ -139,7 +220,7 @@ fn take(shared: &Shared, slot: usize, datagram: &[u8]) -> bool {
 
 /// Tells who waits on a socket that it is of no use: the system says that nothing listens there.
 fn fail(shared: &Shared, slot: usize, cause: io::ErrorKind) -> bool {
-    let waiting = shared.lock().fail(slot);
-    waiting.iter().for_each(|waiter| waiter.tell(Event::Failed(cause)));
+    let waiting = shared.lock().pool.fail(slot);
+    waiting.iter().for_each(|waiter| waiter.tell(Event::Failed(cause.into())));
     false
 }

@@ -2,24 +2,22 @@
 //!
 //! A socket takes a few questions for a short time, then no more, and is closed once nobody waits on it. A question goes
 //! to a random one of the open sockets when there are many, and otherwise to a fresh one, so that with little traffic
-//! every question has a port of its own. Why this is as good as a port per question: docs/decisions/0007.
+//! every question has a port of its own. Why this is as good as a port per question: docs/decisions/0008.
 
-use std::ops::{Range, RangeInclusive};
+mod slot;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use strait_wire::{Flags, Header, Opcode};
 
+use self::slot::{Slot, sooner};
 use super::ports::BoundedSocket;
 use super::waiter::Waiter;
 use crate::metrics::Ignored;
 
 /// Sockets a question is drawn among; while fewer take questions it gets a fresh one.
 pub(super) const OPEN: usize = 64;
-/// Questions that a socket takes.
-pub(super) const USES: RangeInclusive<u8> = 8..=24;
-/// How long a socket takes questions.
-pub(super) const LIFE: Range<Duration> = Duration::from_millis(500)..Duration::from_secs(1);
 /// Sockets of one server, those included that only wait for answers.
 const MAX_SOCKETS: usize = 4096;
 /// Datagrams on one socket that answer no question of it before its questions go over TCP as well, where nobody
@@ -35,32 +33,12 @@ pub(super) struct Pool {
     free: Vec<usize>,
     /// Those that take questions.
     open: Vec<usize>,
+    /// Questions that wait, on whichever socket.
+    waiting: usize,
     /// When the driver looks next for what is due.
     planned: Option<Instant>,
     /// The earliest of what has become due since it planned that.
     due: Option<Instant>,
-}
-
-struct Slot {
-    socket: Arc<BoundedSocket>,
-    /// Every question that was ever asked here. An id is used once per socket, so that nothing late or doubled can meet
-    /// another question.
-    entries: Vec<Entry>,
-    waiting: usize,
-    takes_questions: bool,
-    uses_left: u8,
-    closes: Instant,
-    forged: u32,
-    /// Nobody's time is up before.
-    earliest: Option<Instant>,
-}
-
-struct Entry {
-    id: u16,
-    /// None once nobody waits any more.
-    waiter: Option<Arc<Waiter>>,
-    /// None once the waiter has been told.
-    until: Option<Instant>,
 }
 
 /// Where a question was put.
@@ -69,6 +47,9 @@ pub(super) struct Place {
     pub(super) slot: usize,
     pub(super) id: u16,
 }
+
+/// A question's socket, and its place there.
+pub(super) type Placed = (Arc<BoundedSocket>, Place);
 
 /// Whose a datagram is.
 pub(super) enum Verdict {
@@ -82,22 +63,26 @@ pub(super) enum Verdict {
 
 impl Pool {
     /// Puts a question on a random open socket. None when a fresh one is due.
-    pub(super) fn join(&mut self, waiter: &Arc<Waiter>, until: Instant, now: Instant) -> Option<Place> {
+    pub(super) fn join(&mut self, waiter: &Arc<Waiter>, until: Instant, now: Instant) -> Option<Placed> {
         while self.open.len() >= OPEN {
-            if let Some(place) = self.join_any(waiter, until, now) {
-                return Some(place);
+            if let Some(placed) = self.join_any(waiter, until, now) {
+                return Some(placed);
             }
         }
         None
     }
 
     /// As [`Pool::join`], however few sockets there are: when no fresh one can be had.
-    pub(super) fn join_any(&mut self, waiter: &Arc<Waiter>, until: Instant, now: Instant) -> Option<Place> {
+    pub(super) fn join_any(&mut self, waiter: &Arc<Waiter>, until: Instant, now: Instant) -> Option<Placed> {
         while !self.open.is_empty() {
             let at = self.open[rand::random_range(0..self.open.len())];
-            match self.slots[at].as_ref().is_some_and(|slot| now < slot.closes) {
-                true => return self.put(at, waiter, until),
-                false => self.shut(at),
+            match &mut self.slots[at] {
+                Some(slot) if now < slot.closes => {
+                    let socket = Arc::clone(&slot.socket);
+                    let id = slot.put(waiter, until);
+                    return Some((socket, self.has_put(at, id, until)));
+                }
+                _ => self.shut(at),
             }
         }
         None
@@ -115,45 +100,27 @@ impl Pool {
         waiter: &Arc<Waiter>,
         until: Instant,
         now: Instant,
-    ) -> Option<Place> {
-        let uses = rand::random_range(USES);
-        let slot = Slot {
-            socket: Arc::clone(socket),
-            entries: Vec::with_capacity(usize::from(uses)),
-            waiting: 0,
-            takes_questions: true,
-            uses_left: uses,
-            closes: now + rand::random_range(LIFE),
-            forged: 0,
-            earliest: None,
-        };
+    ) -> Place {
+        let mut slot = Slot::new(socket, now);
+        let id = slot.put(waiter, until);
+        self.becomes_due(slot.closes);
         let at = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        self.becomes_due(slot.closes);
         self.slots[at] = Some(slot);
         self.open.push(at);
-        self.put(at, waiter, until)
+        self.has_put(at, id, until)
     }
 
-    fn put(&mut self, at: usize, waiter: &Arc<Waiter>, until: Instant) -> Option<Place> {
-        let slot = self.slots.get_mut(at)?.as_mut()?;
-        let id = loop {
-            let id = rand::random();
-            if slot.entries.iter().all(|entry| entry.id != id) {
-                break id;
-            }
-        };
-        slot.entries.push(Entry { id, waiter: Some(Arc::clone(waiter)), until: Some(until) });
-        slot.waiting += 1;
-        slot.earliest = sooner(slot.earliest, until);
-        slot.uses_left -= 1;
-        if slot.uses_left == 0 {
+    /// Takes note of a question that was put into a slot.
+    fn has_put(&mut self, at: usize, id: u16, until: Instant) -> Place {
+        self.waiting += 1;
+        self.becomes_due(until);
+        if self.slots[at].as_ref().is_some_and(|slot| slot.uses_left == 0) {
             self.shut(at);
         }
-        self.becomes_due(until);
-        Some(Place { slot: at, id })
+        Place { slot: at, id }
     }
 
     /// No further question goes to this socket.
@@ -169,8 +136,13 @@ impl Pool {
         self.slots.get(at)?.as_ref().map(|slot| Arc::clone(&slot.socket))
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// How many wait on a socket.
-    pub(super) fn waiting(&self, at: usize) -> usize {
+    pub(super) fn waiting_on(&self, at: usize) -> usize {
         self.slots.get(at).and_then(Option::as_ref).map_or(0, |slot| slot.waiting)
     }
 
@@ -180,6 +152,7 @@ impl Pool {
         let Some(entry) = slot.entries.iter_mut().find(|entry| entry.id == place.id) else { return };
         if entry.waiter.take().is_some() {
             slot.waiting -= 1;
+            self.waiting -= 1;
         }
         entry.until = None;
         if !slot.takes_questions && slot.waiting == 0 {
@@ -208,7 +181,7 @@ impl Pool {
             (_, None) => (Ignored::Id, None),
             // Nobody waits any more: the answer came late, or twice.
             (_, Some(None)) => return Some(Verdict::Ignored(Ignored::Late, None)),
-            (Some(header), Some(Some(waiter))) => match mismatch(header, datagram, &waiter.question) {
+            (Some(header), Some(Some(waiter))) => match mismatch(header, datagram, waiter.question()) {
                 None => return Some(Verdict::Response(Arc::clone(waiter))),
                 Some(Ignored::Case) => (Ignored::Case, Some(Arc::clone(waiter))),
                 Some(reason) => (reason, None),
@@ -279,23 +252,6 @@ impl Pool {
     pub(super) fn sockets(&self) -> usize {
         self.slots.len() - self.free.len()
     }
-}
-
-impl Slot {
-    /// Takes the waiters whose time is up; they stay in their places until they leave.
-    fn expire(&mut self, now: Instant, expired: &mut Vec<Arc<Waiter>>) {
-        for entry in &mut self.entries {
-            if entry.until.is_some_and(|until| until <= now) {
-                entry.until = None;
-                expired.extend(entry.waiter.clone());
-            }
-        }
-        self.earliest = self.entries.iter().filter_map(|entry| entry.until).min();
-    }
-}
-
-fn sooner(one: Option<Instant>, other: Instant) -> Option<Instant> {
-    Some(one.map_or(other, |one| one.min(other)))
 }
 
 /// In what a datagram with the right id differs from a response to the question, if in anything.

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use super::slot::{LIFE, USES};
 use super::*;
 use crate::upstream::udp::ports::Ports;
 
@@ -15,7 +16,7 @@ fn socket() -> Arc<BoundedSocket> {
 const QUESTION: &[u8] = b"\x01a\0\0\x01\0\x01";
 
 fn waiter() -> Arc<Waiter> {
-    Arc::new(Waiter::new(QUESTION))
+    Arc::new(Waiter::new([&[0; Header::LEN], QUESTION].concat(), 3))
 }
 
 fn response(id: u16) -> Vec<u8> {
@@ -29,7 +30,7 @@ fn response(id: u16) -> Vec<u8> {
 fn full(now: Instant) -> Pool {
     let mut pool = Pool::default();
     for _ in 0..OPEN {
-        let place = pool.add(&socket(), &waiter(), now + SECOND, now).unwrap();
+        let place = pool.add(&socket(), &waiter(), now + SECOND, now);
         pool.leave(place, now);
     }
     pool
@@ -40,8 +41,8 @@ fn with_few_sockets_every_question_gets_a_fresh_one() {
     let now = Instant::now();
     let mut pool = Pool::default();
     for _ in 0..OPEN {
-        assert_eq!(pool.join(&waiter(), now + SECOND, now), None);
-        pool.add(&socket(), &waiter(), now + SECOND, now).unwrap();
+        assert!(pool.join(&waiter(), now + SECOND, now).is_none());
+        pool.add(&socket(), &waiter(), now + SECOND, now);
     }
     assert!(pool.join(&waiter(), now + SECOND, now).is_some());
 }
@@ -51,7 +52,7 @@ fn a_socket_takes_a_few_questions_and_is_closed_when_all_have_left() {
     let now = Instant::now();
     let mut pool = full(now);
     let mut places = Vec::new();
-    while let Some(place) = pool.join_any(&waiter(), now + SECOND, now) {
+    while let Some((_, place)) = pool.join_any(&waiter(), now + SECOND, now) {
         places.push(place);
     }
     // All are used up: none more often than it may, none with an id used twice.
@@ -79,7 +80,7 @@ fn a_socket_takes_questions_for_a_short_time() {
     let mut pool = full(now);
     let later = now + LIFE.end;
     // Even when nobody has looked in between.
-    assert_eq!(pool.join(&waiter(), later + SECOND, later), None);
+    assert!(pool.join(&waiter(), later + SECOND, later).is_none());
     assert_eq!(pool.sweep(later).1.len(), OPEN);
     // Not all at the same moment.
     let mut pool = full(now);
@@ -94,7 +95,7 @@ fn sockets_are_bounded() {
     let (socket, waiter) = (socket(), waiter());
     for _ in 0..MAX_SOCKETS {
         assert!(pool.has_room());
-        pool.add(&socket, &waiter, now + SECOND, now).unwrap();
+        pool.add(&socket, &waiter, now + SECOND, now);
     }
     assert!(!pool.has_room());
 }
@@ -104,10 +105,10 @@ fn whose_time_is_up_is_told_once() {
     let now = Instant::now();
     let mut pool = Pool::default();
     let (early, late) = (waiter(), waiter());
-    let place = pool.add(&socket(), &early, now + SECOND / 10, now).unwrap();
+    let place = pool.add(&socket(), &early, now + SECOND / 10, now);
     assert!(pool.plan());
     assert_eq!(pool.planned(), Some(now + SECOND / 10));
-    pool.add(&socket(), &late, now + SECOND / 4, now).unwrap();
+    pool.add(&socket(), &late, now + SECOND / 4, now);
     assert!(!pool.plan(), "the driver looks earlier than that");
     assert!(pool.sweep(now).0.is_empty());
     let expired = pool.sweep(now + SECOND / 10).0;
@@ -146,7 +147,7 @@ fn datagrams_are_judged() {
     ];
     for (mut wire, reason) in cases {
         let mut pool = Pool::default();
-        let place = pool.add(&socket(), &waiter(), now + SECOND, now).unwrap();
+        let place = pool.add(&socket(), &waiter(), now + SECOND, now);
         if wire.len() >= 2 {
             wire[..2].copy_from_slice(&place.id.to_be_bytes());
         }
@@ -168,9 +169,9 @@ fn datagrams_are_judged() {
 fn a_socket_that_draws_forgeries_takes_no_more_questions() {
     let now = Instant::now();
     let mut pool = full(now);
-    let places: Vec<Place> = (0..OPEN * 4).filter_map(|_| pool.join(&waiter(), now + SECOND, now)).collect();
+    let places: Vec<Place> = (0..OPEN * 4).filter_map(|_| Some(pool.join(&waiter(), now + SECOND, now)?.1)).collect();
     let slot = places[0].slot;
-    let waiting = pool.waiting(slot);
+    let waiting = pool.waiting_on(slot);
     let used: HashSet<u16> = places.iter().map(|place| place.id).collect();
     let forged = (0..).find(|id| !used.contains(id)).unwrap();
     for _ in 1..MAX_FORGED {
@@ -180,6 +181,8 @@ fn a_socket_that_draws_forgeries_takes_no_more_questions() {
     assert!(matches!(verdict, Some(Verdict::Suspicious(Ignored::Id, all)) if all.len() == waiting));
     // Told once; who waits goes on waiting.
     assert!(matches!(pool.judge(slot, &response(forged)), Some(Verdict::Ignored(..))));
-    assert!((0..OPEN * 4).filter_map(|_| pool.join_any(&waiter(), now + SECOND, now)).all(|place| place.slot != slot));
-    assert_eq!(pool.waiting(slot), waiting);
+    assert!(
+        (0..OPEN * 4).filter_map(|_| pool.join_any(&waiter(), now + SECOND, now)).all(|(_, place)| place.slot != slot)
+    );
+    assert_eq!(pool.waiting_on(slot), waiting);
 }
