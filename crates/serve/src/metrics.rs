@@ -94,6 +94,8 @@ labels! {
     UdpDrop {
         /// As many questions are in work as may be.
         InWork => "in_work",
+        /// The runtime is behind with the questions handed to it.
+        Queue => "queue",
         /// Longer than any question.
         Oversize => "oversize",
         /// The answer could not be sent.

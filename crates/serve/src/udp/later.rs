@@ -14,6 +14,11 @@ use tokio::task::JoinSet;
 use crate::ServeMetrics;
 use crate::metrics::UdpDrop;
 
+/// Questions that wait for the runtime to take them into work: what it does in some ten milliseconds. It is that far
+/// behind only when there is more to do than it can, and then each question that is dropped early leaves it time for
+/// one that is answered.
+pub(super) const MAX_QUEUED: usize = 1024;
+
 /// How often replies that find the send buffer of the socket full are tried, and the pause between: as long as a worker
 /// waits.
 const SEND_TRIES: usize = 50;
@@ -27,24 +32,54 @@ pub(super) struct Later {
     metrics: Arc<ServeMetrics>,
 }
 
-/// The questions in work, and how many may be: it bounds both queues.
+/// How many questions there are: it bounds both queues.
 struct Room {
-    in_work: AtomicUsize,
+    /// In work, with those that wait for the runtime and those whose reply is not sent.
+    in_work: Places,
+    /// Of these, those that wait for the runtime.
+    queued: Places,
+}
+
+/// Some places, of which so many may be taken.
+struct Places {
+    taken: AtomicUsize,
     max: usize,
 }
 
-impl Room {
-    /// Takes a place, when there is one.
-    fn enter(&self) -> bool {
-        let entered = self.in_work.fetch_add(1, Ordering::Relaxed) < self.max;
-        if !entered {
-            self.leave(1);
-        }
-        entered
+impl Places {
+    fn new(max: usize) -> Self {
+        Self { taken: AtomicUsize::new(0), max }
     }
 
-    fn leave(&self, places: usize) {
-        self.in_work.fetch_sub(places, Ordering::Relaxed);
+    /// Takes a place, when there is one.
+    fn take(&self) -> bool {
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed) < self.max;
+        if !taken {
+            self.give_back(1);
+        }
+        taken
+    }
+
+    fn give_back(&self, places: usize) {
+        self.taken.fetch_sub(places, Ordering::Relaxed);
+    }
+}
+
+impl Room {
+    /// A place for a question that comes; over one of the bounds, which it is.
+    fn enter(&self) -> Result<(), UdpDrop> {
+        if !self.queued.take() {
+            return Err(UdpDrop::Queue);
+        }
+        if !self.in_work.take() {
+            self.queued.give_back(1);
+            return Err(UdpDrop::InWork);
+        }
+        Ok(())
+    }
+
+    fn leave(&self, questions: usize) {
+        self.in_work.give_back(questions);
     }
 }
 
@@ -56,7 +91,7 @@ impl Later {
         metrics: Arc<ServeMetrics>,
         max: usize,
     ) -> (Self, JoinSet<()>) {
-        let room = Arc::new(Room { in_work: AtomicUsize::new(0), max });
+        let room = Arc::new(Room { in_work: Places::new(max), queued: Places::new(MAX_QUEUED) });
         let (questions, asked) = mpsc::unbounded_channel();
         let (answers, answered) = mpsc::unbounded_channel();
         let replies = Arc::new(Replies { answers, room: Arc::clone(&room) });
@@ -68,10 +103,12 @@ impl Later {
 
     /// Takes a question into work, when there is room. Never blocks.
     pub(super) fn take(&self, pending: Pending) {
-        if !self.room.enter() {
-            return self.metrics.udp_dropped(UdpDrop::InWork, 1);
+        if let Err(why) = self.room.enter() {
+            return self.metrics.udp_dropped(why, 1);
         }
+        // It fails at the end of the process.
         if self.questions.send(pending).is_err() {
+            self.room.queued.give_back(1);
             self.room.leave(1);
             self.metrics.udp_dropped(UdpDrop::InWork, 1);
         }
@@ -81,6 +118,7 @@ impl Later {
 async fn ask(mut asked: UnboundedReceiver<Pending>, respond: Arc<dyn Respond>, replies: Arc<Replies>) {
     let mut batch = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut batch, BATCH).await > 0 {
+        replies.room.queued.give_back(batch.len());
         for pending in batch.drain(..) {
             respond.respond_later(pending, Arc::clone(&replies) as _, 0);
         }

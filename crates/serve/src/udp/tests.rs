@@ -6,6 +6,7 @@ use strait_datagram::{MAX_DATAGRAM, SocketOptions};
 use tokio::net::UdpSocket as Plain;
 use tokio::task::JoinHandle;
 
+use super::later::MAX_QUEUED;
 use super::*;
 use crate::metrics::UdpDrop;
 use crate::testkit::*;
@@ -111,6 +112,29 @@ async fn questions_over_the_bound_are_dropped_and_counted() {
     eventually(|| served.script.held() == 0).await;
     client.send(&message(LATER, 7)).await.unwrap();
     assert_eq!(receive(&client).await, 7);
+}
+
+#[tokio::test]
+async fn questions_that_the_runtime_is_behind_with_are_dropped_and_counted() {
+    // This runtime has one thread, and until the first `await` it does not run.
+    let served = start("127.0.0.1:0", 1, 10 * MAX_QUEUED);
+    served.answers(1).await;
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(served.address).unwrap();
+    client.set_read_timeout(Some(std::time::Duration::from_millis(1))).unwrap();
+    let (mut sent, mut octets) = (0, [0; 64]);
+    while served.metrics.udp_drop_count(UdpDrop::Queue) == 0 && sent < 100 * MAX_QUEUED {
+        client.send(&message(HELD, 7)).unwrap();
+        sent += 1;
+        // What is answered at once shows that the worker has come as far as this.
+        client.send(&message(NOW, 8)).unwrap();
+        while client.recv(&mut octets).is_err() {}
+    }
+    assert_eq!(sent, MAX_QUEUED + 1);
+    // The others are taken into work when it runs, and there is room again.
+    eventually(|| served.script.held() == MAX_QUEUED).await;
+    served.answers(9).await;
+    assert_eq!(served.metrics.udp_drop_count(UdpDrop::Queue), 1);
 }
 
 #[tokio::test]
