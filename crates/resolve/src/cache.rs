@@ -16,7 +16,7 @@ mod shelves;
 mod table;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use prometheus::IntCounter;
@@ -28,6 +28,7 @@ pub use self::settings::{CacheSettings, StaleSettings};
 use self::shelves::Shelves;
 use self::table::Table;
 use crate::active::ActiveTable;
+use crate::moment::Moment;
 
 /// A failure that comes within this after another had run out follows it (RFC 9520 3.2).
 const FAILURE_MEMORY: Duration = Duration::from_secs(60);
@@ -66,7 +67,7 @@ impl AnswerCache {
 
     /// The entry under `key` that may be told without asking anybody: it is fresh, or past its time while its
     /// source is known to fail ([`Entry::write_cached`] tells either as it must be).
-    pub(crate) fn get(&self, key: &CacheKey, now: Instant) -> Option<Arc<Entry>> {
+    pub(crate) fn get(&self, key: &CacheKey, now: Moment) -> Option<Arc<Entry>> {
         let entry = self.table.as_ref()?.find(key)?;
         if entry.is_stale(now) && !(entry.is_told_past_its_time(now) && self.may_be_told_stale(&entry, now)) {
             return None;
@@ -77,13 +78,13 @@ impl AnswerCache {
 
     /// The entry under `key` that may be told when its source does not answer: past its time, not for too long, and
     /// no failure.
-    pub(crate) fn get_stale(&self, key: &CacheKey, now: Instant) -> Option<Arc<Entry>> {
+    pub(crate) fn get_stale(&self, key: &CacheKey, now: Moment) -> Option<Arc<Entry>> {
         let entry = self.table.as_ref()?.find(key)?;
         let told = entry.is_stale(now) && self.may_be_told_stale(&entry, now);
         told.then(|| self.count_hit(&entry)).map(|()| entry)
     }
 
-    fn may_be_told_stale(&self, entry: &Entry, now: Instant) -> bool {
+    fn may_be_told_stale(&self, entry: &Entry, now: Moment) -> bool {
         entry.overdue(now) < self.settings.stale.keep_for && !entry.is_failure()
     }
 
@@ -94,11 +95,11 @@ impl AnswerCache {
 
     /// The answer, past its time, is told because its source is late: others need not wait for as long.
     pub(crate) fn tell_late(&self, entry: &Entry) {
-        entry.tell_past_its_time(Instant::now(), self.settings.stale.recheck);
+        entry.tell_past_its_time(Moment::now(), self.settings.stale.recheck);
     }
 
     /// Whether the answer just told should be asked for again before its time is over. Says yes once.
-    pub(crate) fn claim_refresh(&self, entry: &Entry, now: Instant) -> bool {
+    pub(crate) fn claim_refresh(&self, entry: &Entry, now: Moment) -> bool {
         let hits = self.settings.prefetch_hits;
         hits > 0 && entry.claim_refresh(now, hits)
     }

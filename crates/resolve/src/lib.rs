@@ -12,6 +12,7 @@ mod follow;
 mod mapped;
 mod metrics;
 mod minimal;
+mod moment;
 mod origin;
 mod query_log;
 mod resolver;

@@ -18,7 +18,6 @@ mod settings;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use strait_wire::{Answer, ClusterPath, RecordType};
@@ -34,6 +33,7 @@ use crate::active::{ActiveRoute, ActiveTable, ZoneState};
 use crate::cache::{CacheKey, Entry};
 use crate::flight::Flights;
 use crate::follow::Errand;
+use crate::moment::Moment;
 use crate::respond::{Addressee, PendingState};
 use crate::sharing::Sharing;
 use crate::{
@@ -167,10 +167,10 @@ impl Road {
             Admission::Drop => return done(Step::Drop),
             Admission::Refuse(ede) => return done(Step::Refuse(Refusing::NotAllowed(ede))),
         }
-        let key = CacheKey::of_query(&asked.query);
-        if let Some(entry) = self.look_up(&key, &asked.path, active, asked.arrived) {
-            self.refresh_if_due(&entry, asked, active);
-            return done(Step::Cached(entry));
+        let (key, now) = (CacheKey::of_query(&asked.query), Moment::from(asked.arrived));
+        if let Some(entry) = self.look_up(&key, &asked.path, active, now) {
+            self.refresh_if_due(&entry, now, asked, active);
+            return done(Step::Cached(entry, now));
         }
         let Some(route) = active.find(key.name()) else {
             return done(Step::Refuse(Refusing::NoRoute));
@@ -206,14 +206,14 @@ impl Road {
         key: &CacheKey,
         path: &ClusterPath,
         active: &ActiveTable,
-        now: Instant,
+        now: Moment,
     ) -> Option<Arc<Entry>> {
         self.cache.get(key, now).filter(|entry| self.may_tell(entry, key, path, active))
     }
 
     /// The same of an answer past its time.
     fn look_up_stale(&self, key: &CacheKey, path: &ClusterPath) -> Option<Arc<Entry>> {
-        let entry = self.cache.get_stale(key, Instant::now());
+        let entry = self.cache.get_stale(key, Moment::now());
         entry.filter(|entry| self.may_tell(entry, key, path, &self.active.load()))
     }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use strait_wire::{Answer, AnswerKind, Ede, Name, QueryView, ReplyLimits};
 
 use super::table::{PER_ENTRY, Slot};
 use super::{CacheKey, StaleSettings};
 use crate::active::{ActiveTable, ZoneState};
+use crate::moment::{Moment, millis};
 
 /// What an entry takes besides itself and its answer's octets: its place in the table, the counters of two shared
 /// pieces of memory, their rounding, and the place in its zone's queue.
@@ -24,7 +25,7 @@ pub(crate) struct Entry {
     pub(crate) zone: Arc<ZoneState>,
     /// The names that aliases led to, with their zones.
     pub(crate) via: Box<[(Name, Arc<ZoneState>)]>,
-    pub(crate) stored_at: Instant,
+    pub(crate) stored_at: Moment,
     /// In milliseconds; zero for what is never stored.
     lifetime: u32,
     /// Where it lies in the table.
@@ -58,8 +59,8 @@ impl Entry {
             answer,
             zone,
             via: via.into(),
-            stored_at: Instant::now(),
-            lifetime: u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX),
+            stored_at: Moment::now(),
+            lifetime: u32::try_from(millis(lifetime)).unwrap_or(u32::MAX),
             slot: AtomicU64::new(0),
             begun: generation,
             confirmed: AtomicU64::new(generation),
@@ -98,23 +99,27 @@ impl Entry {
     }
 
     /// Whole seconds since it was made.
-    pub(crate) fn age(&self, now: Instant) -> u32 {
-        u32::try_from(now.saturating_duration_since(self.stored_at).as_secs()).unwrap_or(u32::MAX)
+    pub(crate) fn age(&self, now: Moment) -> u32 {
+        u32::try_from(now.millis_since(self.stored_at) / 1_000).unwrap_or(u32::MAX)
     }
 
     /// How long it is still fresh.
-    pub(crate) fn remaining(&self, now: Instant) -> Duration {
-        self.lifetime().saturating_sub(now.saturating_duration_since(self.stored_at))
+    pub(crate) fn remaining(&self, now: Moment) -> Duration {
+        Duration::from_millis(self.remaining_millis(now))
+    }
+
+    fn remaining_millis(&self, now: Moment) -> u64 {
+        u64::from(self.lifetime).saturating_sub(now.millis_since(self.stored_at))
     }
 
     /// How long its time has been over.
-    pub(super) fn overdue(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.stored_at).saturating_sub(self.lifetime())
+    pub(super) fn overdue(&self, now: Moment) -> Duration {
+        Duration::from_millis(now.millis_since(self.stored_at).saturating_sub(u64::from(self.lifetime)))
     }
 
     /// Whether its time is over.
-    pub(crate) fn is_stale(&self, now: Instant) -> bool {
-        self.remaining(now).is_zero()
+    pub(crate) fn is_stale(&self, now: Moment) -> bool {
+        self.remaining_millis(now) == 0
     }
 
     /// Whether it says neither what there is nor that there is nothing.
@@ -132,7 +137,7 @@ impl Entry {
     pub(crate) fn write_cached(
         &self,
         query: &QueryView<'_>,
-        now: Instant,
+        now: Moment,
         limits: ReplyLimits,
         out: &mut Vec<u8>,
     ) -> bool {
@@ -144,7 +149,7 @@ impl Entry {
     pub(crate) fn write_awaited(
         &self,
         query: &QueryView<'_>,
-        now: Instant,
+        now: Moment,
         limits: ReplyLimits,
         out: &mut Vec<u8>,
     ) -> bool {
@@ -154,7 +159,7 @@ impl Entry {
     fn write(
         &self,
         query: &QueryView<'_>,
-        now: Instant,
+        now: Moment,
         limits: ReplyLimits,
         ede: Option<&Ede>,
         out: &mut Vec<u8>,
@@ -221,22 +226,22 @@ impl Entry {
     }
 
     /// Whether it should be asked for again now, being near its end and asked for by at least `hits`. Says yes once.
-    pub(super) fn claim_refresh(&self, now: Instant, hits: u8) -> bool {
-        let remaining = self.remaining(now);
-        !remaining.is_zero()
-            && remaining <= self.lifetime() / REFRESH_PART
+    pub(super) fn claim_refresh(&self, now: Moment, hits: u8) -> bool {
+        let remaining = self.remaining_millis(now);
+        remaining > 0
+            && remaining <= u64::from(self.lifetime / REFRESH_PART)
             && self.hits.load(Ordering::Relaxed) >= hits
             && !self.is_failure()
             && !self.refreshing.swap(true, Ordering::Relaxed)
     }
 
     /// Whether it may be told past its time without asking anew.
-    pub(super) fn is_told_past_its_time(&self, now: Instant) -> bool {
+    pub(super) fn is_told_past_its_time(&self, now: Moment) -> bool {
         self.age(now) < self.told_until.load(Ordering::Relaxed)
     }
 
     /// From `now`, when it is past its time, it is told for so long without asking anew.
-    pub(super) fn tell_past_its_time(&self, now: Instant, recheck: Duration) {
+    pub(super) fn tell_past_its_time(&self, now: Moment, recheck: Duration) {
         let until = self.age(now).saturating_add(u32::try_from(recheck.as_secs()).unwrap_or(u32::MAX));
         self.told_until.store(until, Ordering::Relaxed);
     }

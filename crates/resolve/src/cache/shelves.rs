@@ -8,13 +8,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 use foldhash::fast::RandomState;
 
 use super::Entry;
 use super::table::{Slot, Table};
 use crate::active::ZoneState;
+use crate::moment::Moment;
 
 /// Of a zone's entries, one in so many is new; more than that, and the new ones go first.
 const NEW_PART: usize = 10;
@@ -156,7 +156,7 @@ impl Shelves {
 impl Shelf {
     /// The next to go, off its queue.
     fn pick(&mut self, table: &Table) -> Option<(Slot, Arc<Entry>)> {
-        let (now, mut passed_over) = (Instant::now(), 0);
+        let (now, mut passed_over) = (Moment::now(), 0);
         loop {
             let is_new = self.in_use.is_empty() || self.new.len() > (self.new.len() + self.in_use.len()) / NEW_PART;
             let slot = if is_new { self.new.pop_front() } else { self.in_use.pop_front() }?;

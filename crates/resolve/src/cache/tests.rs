@@ -51,11 +51,11 @@ impl Shelf {
         self.cache.store(&CacheKey::of_ask(ask), entry, &self.active);
     }
 
-    fn get(&self, ask: &Ask, now: Instant) -> Option<Arc<Entry>> {
+    fn get(&self, ask: &Ask, now: Moment) -> Option<Arc<Entry>> {
         self.cache.get(&CacheKey::of_ask(ask), now)
     }
 
-    fn get_stale(&self, ask: &Ask, now: Instant) -> Option<Arc<Entry>> {
+    fn get_stale(&self, ask: &Ask, now: Moment) -> Option<Arc<Entry>> {
         self.cache.get_stale(&CacheKey::of_ask(ask), now)
     }
 }
@@ -65,7 +65,7 @@ fn failure(ask: &Ask) -> Answer {
 }
 
 /// Long after: past the time of every answer here.
-fn after(entry: &Entry, seconds: u64) -> Instant {
+fn after(entry: &Entry, seconds: u64) -> Moment {
     entry.stored_at + Duration::from_secs(seconds)
 }
 
@@ -345,7 +345,7 @@ fn a_flood_of_random_names_in_one_zone_leaves_the_others_alone() {
             quiet[150..].iter().for_each(|ask| drop(keep(ask)));
         }
     }
-    let now = Instant::now();
+    let now = Moment::now();
     let left = quiet.iter().filter(|ask| shelf.get(ask, now).is_some()).count();
     assert_eq!(left, quiet.len());
     let (_, bytes) = shelf.cache.held();
@@ -377,7 +377,7 @@ fn names_in_use_outlast_names_asked_for_once() {
         let entry = shelf.keep(ask, &address(ask, 3_600, 1).unwrap(), 3_600);
         shelf.get(ask, entry.stored_at).unwrap();
     }
-    let mut now = Instant::now();
+    let mut now = Moment::now();
     for i in 0..20_000 {
         let (ask, absent) = random(i, "once.test");
         now = shelf.keep(&ask, &absent, 3_600).stored_at;
@@ -457,7 +457,7 @@ fn a_flush_takes_names_zones_or_all_and_what_holds_their_records() {
             };
             shelf.keep(&asked, &answer(&asked, Rcode::NOERROR, records, vec![]), 60);
         }
-        let now = Instant::now();
+        let now = Moment::now();
         assert_eq!(shelf.cache.flush(&flush), (names.len() - left.len()) as u64, "{flush:?}");
         let found: Vec<&str> = names.into_iter().filter(|name| shelf.get(&ask(name, "A"), now).is_some()).collect();
         assert_eq!(found, left, "{flush:?}");

@@ -1,7 +1,7 @@
 //! Answers strung together along aliases into one.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use strait_wire::{
     Answer, AnswerKind, Ede, Flags, MAX_ALIASES, Message, Name, Question, Rcode, Record, RecordType, WireError,
@@ -9,6 +9,7 @@ use strait_wire::{
 
 use crate::active::{ActiveRoute, ZoneState};
 use crate::cache::Entry;
+use crate::moment::Moment;
 
 /// What one source, or the cache, said.
 pub(super) struct Part {
@@ -29,7 +30,7 @@ impl Part {
         Self { answer, lifetime, zone, cached, age: 0, via: Vec::new() }
     }
 
-    pub(super) fn cached(entry: &Entry, now: Instant) -> Self {
+    pub(super) fn cached(entry: &Entry, now: Moment) -> Self {
         let stale = entry.is_stale(now);
         Self {
             answer: if stale { entry.as_stale() } else { entry.answer.clone() },

@@ -95,7 +95,7 @@ impl Bench {
         let mut asked = road.receive(&packet, &origin, &mut reply).ok()?;
         asked.arrived += later;
         match road.travel(&asked, &road.active.load()) {
-            Travelled::Done(step @ Step::Cached(_)) => road.reply(&asked, &step, &mut reply),
+            Travelled::Done(step @ Step::Cached(..)) => road.reply(&asked, &step, &mut reply),
             _ => return None,
         };
         Some(Message::parse(&reply).unwrap())

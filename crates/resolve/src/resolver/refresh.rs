@@ -8,14 +8,21 @@ use crate::active::ActiveTable;
 use crate::cache::{CacheKey, Entry};
 use crate::flight::Waiting;
 use crate::follow::{self, Errand};
+use crate::moment::Moment;
 
 /// Answers asked for anew at a time: a small part of all exchanges, since nobody waits for them.
 pub(crate) const MAX_REFRESHES: usize = 512;
 
 impl Road {
     /// Starts an exchange for the answer just told, if it is time and there is room.
-    pub(super) fn refresh_if_due(self: &Arc<Self>, entry: &Entry, asked: &Asked<'_>, active: &Arc<ActiveTable>) {
-        if self.cache.claim_refresh(entry, asked.arrived) {
+    pub(super) fn refresh_if_due(
+        self: &Arc<Self>,
+        entry: &Entry,
+        now: Moment,
+        asked: &Asked<'_>,
+        active: &Arc<ActiveTable>,
+    ) {
+        if self.cache.claim_refresh(entry, now) {
             self.refresh(asked, active);
         }
     }

@@ -10,6 +10,7 @@ use crate::active::ZoneState;
 use crate::cache::Entry;
 use crate::flight::Overloaded;
 use crate::metrics::Took;
+use crate::moment::Moment;
 use crate::{Now, Origin, QueryLogEntry, Reply, Transport};
 
 /// Where the stages have brought a question.
@@ -18,8 +19,8 @@ pub(crate) enum Step<'t> {
     Drop,
     /// No answer, and why.
     Refuse(Refusing),
-    /// An answer from the cache.
-    Cached(Arc<Entry>),
+    /// An answer from the cache, as it is at that moment.
+    Cached(Arc<Entry>, Moment),
     /// An answer that lies ready at the zone's source.
     Ready(&'t ZoneState, &'t Answer),
     /// An answer that the zone's source has made at once.
@@ -36,7 +37,7 @@ impl Step<'_> {
         match self {
             Self::Refuse(_) => true,
             Self::Exchanged(entry) => entry.is_failure(),
-            Self::Drop | Self::Cached(_) | Self::Ready(..) | Self::Local(..) | Self::Stale(_) => false,
+            Self::Drop | Self::Cached(..) | Self::Ready(..) | Self::Local(..) | Self::Stale(_) => false,
         }
     }
 }
@@ -188,9 +189,9 @@ impl Road {
                 query.write_error(rcode, Some(&ede), reply);
                 (refusing.zone().unwrap_or(&self.nowhere), rcode, false)
             }
-            Step::Cached(entry) => {
+            Step::Cached(entry, now) => {
                 entry.zone.metrics.hit(entry.answer.kind());
-                if entry.write_cached(query, asked.arrived, limits, reply) {
+                if entry.write_cached(query, *now, limits, reply) {
                     self.settings.metrics.stale.inc();
                 }
                 (&entry.zone, entry.answer.rcode(), true)
@@ -210,7 +211,7 @@ impl Road {
                 (zone, answer.rcode(), false)
             }
             Step::Exchanged(entry) => {
-                if entry.write_awaited(query, Instant::now(), limits, reply) {
+                if entry.write_awaited(query, Moment::now(), limits, reply) {
                     self.settings.metrics.stale.inc();
                 }
                 (&entry.zone, entry.answer.rcode(), false)
@@ -220,7 +221,7 @@ impl Road {
             self.settings.admit.answered(asked.origin);
         }
         let took = match step {
-            Step::Cached(_) | Step::Ready(..) | Step::Local(..) => Took::AtOnce(asked.arrived),
+            Step::Cached(..) | Step::Ready(..) | Step::Local(..) => Took::AtOnce(asked.arrived),
             _ => Took::Known(asked.arrived.elapsed()),
         };
         zone.metrics.answered(asked.origin.transport, asked.query.rtype(), rcode, took);
