@@ -24,7 +24,7 @@ pub(crate) fn prepare() -> anyhow::Result<()> {
 }
 
 /// Processor, kernel and versions, one line each.
-pub(crate) fn facts(bench: &Bench) -> anyhow::Result<Vec<String>> {
+pub(crate) fn facts() -> anyhow::Result<Vec<String>> {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo")?;
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
@@ -34,11 +34,6 @@ pub(crate) fn facts(bench: &Bench) -> anyhow::Result<Vec<String>> {
             model.trim_start_matches(['\t', ' ', ':'])
         ),
         format!("kernel: Linux {}", kernel.trim()),
-        format!(
-            "{} rounds, {} s for each measurement; figures are medians (lowest–highest)",
-            bench.rounds,
-            bench.time.as_secs_f64()
-        ),
     ];
     for (program, argument) in
         [("unbound", "-V"), ("dnsdist", "--version"), ("kresd", "--version"), ("dnsmasq", "--version"), ("nsd", "-v")]
@@ -47,6 +42,26 @@ pub(crate) fn facts(bench: &Bench) -> anyhow::Result<Vec<String>> {
         facts.push(format!("{program}: {}", version(&text)));
     }
     Ok(facts)
+}
+
+/// When, what, and how often.
+pub(crate) fn stamp(bench: &Bench) -> String {
+    let now = time::OffsetDateTime::now_utc();
+    let commit = commit().map_or(String::new(), |commit| format!(" at commit {commit}"));
+    let (rounds, seconds) = (bench.rounds, bench.time.as_secs_f64());
+    format!(
+        "Measured on {}{commit}; {rounds} rounds, {seconds} s for each measurement; medians (lowest–highest).",
+        now.date()
+    )
+}
+
+/// The commit measured; none for who measures without the history.
+fn commit() -> Option<String> {
+    let commit = output(&["git", "rev-parse", "--short", "HEAD"]).ok()?;
+    // What is written about figures changes none.
+    let changed = output(&["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs"]).ok()?;
+    let changed = if changed.is_empty() { "" } else { ", with changes" };
+    Some(format!("{}{changed}", commit.trim()))
 }
 
 /// The first word with digits and dots in it.

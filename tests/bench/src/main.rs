@@ -25,6 +25,7 @@ use clap::Parser;
 use crate::bench::Bench;
 use crate::contender::Place;
 use crate::parts::{PARTS, Part};
+use crate::report::Report;
 
 /// What the command line says.
 #[derive(Debug, Parser)]
@@ -51,7 +52,7 @@ struct Options {
     /// Folder of Strait's programs, built for release
     #[arg(long)]
     binaries: PathBuf,
-    /// Document that gets the tables between its markers when every part has run
+    /// Document that gets the tables between its markers; those of parts not run stay
     #[arg(long)]
     write: Option<PathBuf>,
 }
@@ -71,14 +72,14 @@ fn main() -> anyhow::Result<()> {
     let mut sections = Vec::new();
     for part in chosen {
         eprintln!("\n=== {}: {}", part.name, part.about);
-        sections.push((part.run)(&bench).with_context(|| format!("part {}", part.name))?);
+        sections.push((part.name, (part.run)(&bench).with_context(|| format!("part {}", part.name))?));
     }
-    let text = report::markdown(&machine::facts(&bench)?, &sections);
-    println!("{text}");
-    if let Some(file) = options.write.filter(|_| options.parts.is_empty()) {
-        report::write_between_markers(&file, &text)?;
+    let report = Report { machine: machine::facts()?, stamp: machine::stamp(&bench), sections };
+    println!("{}", report.markdown());
+    match options.write {
+        Some(file) => report.write(&file, &PARTS.iter().map(|part| part.name).collect::<Vec<_>>()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn parts_help() -> String {

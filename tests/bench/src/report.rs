@@ -10,6 +10,8 @@ use crate::figures::Figures;
 /// Where the tables begin and end in the documentation.
 const BEGIN: &str = "<!-- bench: begin -->";
 const END: &str = "<!-- bench: end -->";
+/// Where a part begins.
+const PART: &str = "<!-- part: ";
 
 /// One part's tables, and how its figures stand against what must be reached.
 #[derive(Debug, Default)]
@@ -87,52 +89,183 @@ impl Table {
     }
 }
 
-/// Everything measured, as Markdown.
-pub(crate) fn markdown(machine: &[String], sections: &[Section]) -> String {
-    let mut text = String::new();
-    let verdicts: Vec<_> = sections.iter().flat_map(|section| &section.verdicts).collect();
-    if !verdicts.is_empty() {
-        let mut table = Table::new(&["work", "measured", "compared", "to reach", "reached"]);
-        table.rows = verdicts.iter().map(|verdict| verdict.row()).collect();
-        let _ = write!(text, "## Summary\n\n{}\n", table.markdown());
-    }
-    let _ = write!(text, "## Machine and versions\n\n");
-    text.extend(machine.iter().map(|line| format!("- {line}\n")));
-    for section in sections {
-        let _ = write!(text, "\n## {}\n", section.title);
-        section.tables.iter().for_each(|table| text.push_str(&format!("\n{}", table.markdown())));
-        section.notes.iter().for_each(|note| text.push_str(&format!("\n{note}\n")));
-    }
-    text
+/// What one run has measured.
+pub(crate) struct Report {
+    /// The machine, and what was measured on it.
+    pub(crate) machine: Vec<String>,
+    /// When, what and how often.
+    pub(crate) stamp: String,
+    /// Each part's name, and its section.
+    pub(crate) sections: Vec<(&'static str, Section)>,
 }
 
-/// Puts text between the markers of a document, in place of what is there.
-pub(crate) fn write_between_markers(file: &Path, text: &str) -> anyhow::Result<()> {
-    let shown = file.display();
-    let old = std::fs::read_to_string(file).with_context(|| format!("{shown}: cannot be read"))?;
-    let new = between_markers(&old, text).with_context(|| format!("{shown}: has no {BEGIN} before an {END}"))?;
-    std::fs::write(file, new).with_context(|| format!("{shown}: cannot be written"))
+impl Report {
+    /// As Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        self.merged(&Document::default()).markdown()
+    }
+
+    /// Puts it between the markers of a document: parts measured now take the place of what is there, others stay.
+    pub(crate) fn write(&self, file: &Path, order: &[&str]) -> anyhow::Result<()> {
+        let shown = file.display();
+        let old = std::fs::read_to_string(file).with_context(|| format!("{shown}: cannot be read"))?;
+        let (before, text, after) =
+            at_markers(&old).with_context(|| format!("{shown}: has no {BEGIN} before an {END}"))?;
+        let mut document = self.merged(&Document::parse(text));
+        document.sections.sort_by_key(|(part, _)| order.iter().position(|known| known == part));
+        let rank = |row: &String| order.iter().position(|part| row.ends_with(&row_mark(part)));
+        document.verdicts.sort_by_key(rank);
+        let new = format!("{before}{BEGIN}\n\n{}\n{END}{after}", document.markdown());
+        std::fs::write(file, new).with_context(|| format!("{shown}: cannot be written"))
+    }
+
+    fn merged(&self, old: &Document) -> Document {
+        let is_old = |part: &str| self.sections.iter().all(|(name, _)| *name != part);
+        let mut document = Document {
+            machine: self.machine.iter().map(|line| format!("- {line}\n")).collect(),
+            ..Document::default()
+        };
+        let others = old.sections.iter().filter(|(part, _)| is_old(part));
+        document.sections.extend(others.clone().cloned());
+        for (part, _) in others {
+            document.verdicts.extend(old.verdicts.iter().filter(|row| row.ends_with(&row_mark(part))).cloned());
+        }
+        for (part, section) in &self.sections {
+            document.sections.push(((*part).to_owned(), section.markdown(&self.stamp)));
+            let row = |verdict: &Verdict| format!("| {}{}", verdict.row().join(" | "), row_mark(part));
+            document.verdicts.extend(section.verdicts.iter().map(row));
+        }
+        document
+    }
 }
 
-fn between_markers(document: &str, text: &str) -> Option<String> {
+/// The end of a row of the summary; it names the part, and is not shown.
+fn row_mark(part: &str) -> String {
+    format!(" <!-- {part} --> |")
+}
+
+impl Section {
+    fn markdown(&self, stamp: &str) -> String {
+        let mut text = format!("## {}\n\n{stamp}\n", self.title);
+        self.tables.iter().for_each(|table| text.push_str(&format!("\n{}", table.markdown())));
+        self.notes.iter().for_each(|note| text.push_str(&format!("\n{note}\n")));
+        text
+    }
+}
+
+/// What stands between the markers.
+#[derive(Debug, Default, PartialEq)]
+struct Document {
+    /// Rows of the summary.
+    verdicts: Vec<String>,
+    machine: String,
+    /// Each part's name, and its text.
+    sections: Vec<(String, String)>,
+}
+
+impl Document {
+    fn parse(text: &str) -> Self {
+        let mut pieces = text.split(PART);
+        let head = pieces.next().unwrap_or_default();
+        let section = |piece: &str| {
+            let (part, text) = piece.split_once(" -->\n")?;
+            Some((part.to_owned(), format!("{}\n", text.trim())))
+        };
+        let verdicts = head.lines().filter(|line| line.ends_with("--> |")).map(str::to_owned).collect();
+        let machine = head.lines().filter(|line| line.starts_with("- ")).map(|line| format!("{line}\n")).collect();
+        Self { verdicts, machine, sections: pieces.filter_map(section).collect() }
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = String::new();
+        if !self.verdicts.is_empty() {
+            let heading = Table::new(&["work", "measured", "compared", "to reach", "reached"]).markdown();
+            let _ = write!(text, "## Summary\n\n{heading}{}\n\n", self.verdicts.join("\n"));
+        }
+        let _ = write!(text, "## Machine and versions\n\n{}", self.machine);
+        for (part, section) in &self.sections {
+            let _ = write!(text, "\n{PART}{part} -->\n{section}");
+        }
+        text
+    }
+}
+
+/// What stands before, between and after the markers.
+fn at_markers(document: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = document.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))
+    let (text, after) = rest.split_once(END)?;
+    Some((before, text, after))
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 
+    fn report(stamp: &str, parts: &[(&'static str, f64)]) -> Report {
+        let section = |figure: f64| {
+            let mut table = Table::new(&["server", "figure"]);
+            table.rows.push(vec!["strait".into(), figure.to_string()]);
+            let verdict = Verdict {
+                work: "work".into(),
+                measured: format!("{figure} µs"),
+                compared: Figures::new([figure]),
+                bound: Bound::AtMost(1.0, "of it"),
+                decimals: 1,
+            };
+            Section {
+                title: "Title".into(),
+                tables: vec![table],
+                verdicts: vec![verdict],
+                notes: vec!["A note.".into()],
+            }
+        };
+        let sections = parts.iter().map(|(part, figure)| (*part, section(*figure))).collect();
+        Report { machine: vec![format!("machine of {stamp}")], stamp: stamp.into(), sections }
+    }
+
     #[test]
-    fn only_what_stands_between_the_markers_is_replaced() {
-        let document = format!("prose\n{BEGIN}\nold\n{END}\nmore prose\n");
-        let once = between_markers(&document, "new\n");
-        assert_eq!(once.as_deref(), Some("prose\n<!-- bench: begin -->\n\nnew\n\n<!-- bench: end -->\nmore prose\n"));
-        let twice = once.as_deref().and_then(|once| between_markers(once, "new\n"));
-        assert_eq!(once, twice);
-        assert_eq!(between_markers("no markers", "new"), None);
-        assert_eq!(between_markers(&format!("{END} {BEGIN}"), "new"), None, "the wrong way round");
+    fn parts_measured_now_take_the_place_of_what_is_there_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("performance.md");
+        std::fs::write(&file, format!("prose\n{BEGIN}\nold\n{END}\nmore prose\n")).unwrap();
+        let write = |report: Report| {
+            report.write(&file, &["one", "two", "three"]).unwrap();
+            std::fs::read_to_string(&file).unwrap()
+        };
+        write(report("first", &[("three", 3.0), ("one", 1.0)]));
+        let text = write(report("second", &[("two", 2.0), ("three", 0.3)]));
+        assert!(text.starts_with("prose\n") && text.ends_with("\nmore prose\n"), "{text}");
+        assert!(!text.contains("\nold\n"));
+        let places = [
+            "| 1 µs |",
+            "| 2 µs |",
+            "| 0.3 µs |",
+            "part: one",
+            "first",
+            "part: two",
+            "second",
+            "part: three",
+            "second",
+        ];
+        let mut rest = text.as_str();
+        for place in places {
+            rest = rest.split_once(place).unwrap_or_else(|| panic!("{place} in {rest}")).1;
+        }
+        assert!(!text.contains("| 3 µs |"), "{text}");
+        // Nothing changes when the same is written again.
+        assert_eq!(write(report("second", &[("two", 2.0), ("three", 0.3)])), text);
+    }
+
+    #[test]
+    fn a_document_without_markers_is_an_error_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("performance.md");
+        for text in ["no markers".to_owned(), format!("{END} {BEGIN}")] {
+            std::fs::write(&file, &text).unwrap();
+            assert!(report("now", &[]).write(&file, &[]).is_err());
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        }
     }
 
     #[test]
