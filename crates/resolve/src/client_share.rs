@@ -24,7 +24,7 @@ const ROW: usize = 1 << u8::BITS;
 /// in common is the most that it can hold (a count-min sketch). Clients that share a counter share it in one row only, but
 /// for one pair in 65,536. At most four counters of a row can have come to a quarter of the table, so of the clients that
 /// hold little one in 4,096 at most is taken for greedy, and which ones depends on a random key.
-pub(crate) struct ClientShares {
+pub struct ClientShares {
     total: AtomicUsize,
     rows: Rows,
     key: SeedableRandomState,
@@ -34,7 +34,7 @@ struct Rows([[AtomicU32; ROW]; 2]);
 
 /// Who counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that name a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Client {
+pub struct Client {
     address: IpAddr,
 }
 
@@ -44,13 +44,26 @@ pub(crate) struct Place {
     at: Counters,
 }
 
-/// Where a client counts: the place in either row.
-#[derive(Clone, Copy)]
-pub(crate) struct Counters([u8; 2]);
+/// Where a client counts: the place in either row. Goes into a number and comes back.
+#[derive(Debug, Clone, Copy)]
+pub struct Counters([u8; 2]);
+
+impl From<Counters> for u64 {
+    fn from(Counters(at): Counters) -> Self {
+        u16::from_be_bytes(at).into()
+    }
+}
+
+impl From<u64> for Counters {
+    fn from(number: u64) -> Self {
+        let [.., first, second] = number.to_be_bytes();
+        Self([first, second])
+    }
+}
 
 /// The client holds its share already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ShareSpent;
+pub struct ShareSpent;
 
 impl Default for ClientShares {
     fn default() -> Self {
@@ -68,8 +81,8 @@ impl ClientShares {
         Ok(Place { shares: Arc::clone(self), at })
     }
 
-    /// The same, for who gives it back by [`Self::leave`].
-    pub(crate) fn enter(&self, client: Client, places: usize) -> Result<Counters, ShareSpent> {
+    /// A place for the client in a table of `places`, which [`Self::leave`] gives back.
+    pub fn enter(&self, client: Client, places: usize) -> Result<Counters, ShareSpent> {
         let at = self.counters(client);
         // First counted, then looked at: of two that come at once the later one at least sees both.
         let total = self.total.fetch_add(1, Ordering::SeqCst);
@@ -83,7 +96,8 @@ impl ClientShares {
         }
     }
 
-    pub(crate) fn leave(&self, at: Counters) {
+    /// Gives a place back.
+    pub fn leave(&self, at: Counters) {
         self.rows.leave(at);
         self.total.fetch_sub(1, Ordering::SeqCst);
     }
@@ -133,7 +147,7 @@ impl Drop for Place {
 
 impl Client {
     /// The client that asks from this address.
-    pub(crate) fn of(address: IpAddr) -> Self {
+    pub fn of(address: IpAddr) -> Self {
         let address = match address.to_canonical() {
             // Whoever has one address of a network has 2^64 of them.
             IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),

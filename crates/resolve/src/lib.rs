@@ -27,6 +27,7 @@ pub mod zone;
 
 pub use admission::{AccessList, Admission, Admit, IpNet, IpNetError};
 pub use cache::{AnswerCache, CacheHolding, CacheSettings, Flush, StaleSettings};
+pub use client_share::{Client, ClientShares, Counters, ShareSpent};
 pub use mapped::MappedSource;
 pub use metrics::ResolveMetrics;
 pub use origin::{Origin, Transport};

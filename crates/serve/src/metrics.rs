@@ -94,6 +94,8 @@ labels! {
     UdpDrop {
         /// As many questions are in work as may be.
         InWork => "in_work",
+        /// Its client has as many questions in work as one client may.
+        ClientShare => "client_share",
         /// The runtime is behind with the questions handed to it.
         Queue => "queue",
         /// Longer than any question.

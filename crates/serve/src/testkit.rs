@@ -25,6 +25,9 @@ pub(crate) const LARGE: u8 = b'L';
 /// More than a datagram holds.
 pub(crate) const HUGE: u8 = b'x';
 pub(crate) const FAULT: u8 = b'f';
+/// A fault when it is taken into work, and one when its reply is written.
+pub(crate) const LATE_FAULT: u8 = b'F';
+pub(crate) const REPLY_FAULT: u8 = b'R';
 /// Taken into work, and then given up.
 pub(crate) const GIVEN_UP: u8 = b'g';
 
@@ -78,7 +81,9 @@ impl Respond for Script {
                 reply.extend_from_slice(packet);
                 reply.resize(reply.len() + 60_000, 0);
             }
-            Some(&(LATER | HELD | HELD_LARGE | GIVEN_UP)) => return Now::Later(Pending::new(packet, origin)),
+            Some(&(LATER | HELD | HELD_LARGE | GIVEN_UP | LATE_FAULT | REPLY_FAULT)) => {
+                return Now::Later(Pending::new(packet, origin));
+            }
             Some(&HUGE) => reply.resize(reply.len() + 65_535, 0),
             Some(&FAULT) => panic!("a fault, as asked"),
             _ => return Now::Nothing,
@@ -87,6 +92,7 @@ impl Respond for Script {
     }
 
     fn respond_later(&self, pending: Pending, outlet: Arc<dyn Outlet>, tag: u64) {
+        assert_ne!(pending.packet()[12], LATE_FAULT, "a fault, as asked");
         let held = Arc::clone(&self.held);
         tokio::spawn(async move {
             let packet = pending.packet().to_vec();
@@ -95,7 +101,7 @@ impl Respond for Script {
                 held.given_up.fetch_add(1, Ordering::SeqCst);
                 return;
             }
-            if packet[12] == LATER {
+            if [LATER, REPLY_FAULT].contains(&packet[12]) {
                 tokio::task::yield_now().await;
             } else {
                 let released = held.release.notified();
@@ -108,6 +114,7 @@ impl Respond for Script {
             }
             let origin = pending.origin().clone();
             let make = move |out: &mut Vec<u8>| {
+                assert_ne!(packet[12], REPLY_FAULT, "a fault, as asked");
                 out.extend_from_slice(&packet);
                 if packet[12] == HELD_LARGE {
                     out.resize(out.len() + 60_000 - packet.len(), 0);

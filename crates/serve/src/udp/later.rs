@@ -1,13 +1,15 @@
 //! Questions that take time: from the workers to the runtime many at once, and their replies, as many as are ready,
 //! back to the socket.
 
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use strait_datagram::{BATCH, Outbound, UdpSocket, Wait};
-use strait_resolve::{Outlet, Pending, Reply, Respond};
+use strait_resolve::{Client, ClientShares, Counters, Outlet, Pending, Reply, Respond};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 
@@ -27,7 +29,7 @@ const SEND_PAUSE: Duration = Duration::from_millis(2);
 /// The way to the runtime. The tasks there end when all handles are gone and every reply is sent.
 #[derive(Clone)]
 pub(super) struct Later {
-    questions: UnboundedSender<Pending>,
+    questions: UnboundedSender<(Pending, Counters)>,
     room: Arc<Room>,
     metrics: Arc<ServeMetrics>,
 }
@@ -38,6 +40,8 @@ struct Room {
     in_work: Places,
     /// Of these, those that wait for the runtime.
     queued: Places,
+    /// Whose they are.
+    shares: ClientShares,
 }
 
 /// Some places, of which so many may be taken.
@@ -47,7 +51,7 @@ struct Places {
 }
 
 impl Places {
-    fn new(max: usize) -> Self {
+    const fn new(max: usize) -> Self {
         Self { taken: AtomicUsize::new(0), max }
     }
 
@@ -66,20 +70,31 @@ impl Places {
 }
 
 impl Room {
-    /// A place for a question that comes; over one of the bounds, which it is.
-    fn enter(&self) -> Result<(), UdpDrop> {
+    fn new(max: usize) -> Self {
+        Self { in_work: Places::new(max), queued: Places::new(MAX_QUEUED), shares: ClientShares::default() }
+    }
+
+    /// A place for a question of this client; over one of the bounds, which it is.
+    fn enter(&self, client: IpAddr) -> Result<Counters, UdpDrop> {
         if !self.queued.take() {
             return Err(UdpDrop::Queue);
         }
-        if !self.in_work.take() {
+        let entered = match self.in_work.take() {
+            false => Err(UdpDrop::InWork),
+            true => self.shares.enter(Client::of(client), self.in_work.max).map_err(|_| {
+                self.in_work.give_back(1);
+                UdpDrop::ClientShare
+            }),
+        };
+        if entered.is_err() {
             self.queued.give_back(1);
-            return Err(UdpDrop::InWork);
         }
-        Ok(())
+        entered
     }
 
-    fn leave(&self, questions: usize) {
-        self.in_work.give_back(questions);
+    fn leave(&self, at: Counters) {
+        self.shares.leave(at);
+        self.in_work.give_back(1);
     }
 }
 
@@ -91,67 +106,75 @@ impl Later {
         metrics: Arc<ServeMetrics>,
         max: usize,
     ) -> (Self, JoinSet<()>) {
-        let room = Arc::new(Room { in_work: Places::new(max), queued: Places::new(MAX_QUEUED) });
+        let room = Arc::new(Room::new(max));
         let (questions, asked) = mpsc::unbounded_channel();
         let (answers, answered) = mpsc::unbounded_channel();
         let replies = Arc::new(Replies { answers, room: Arc::clone(&room) });
         let mut tasks = JoinSet::new();
-        tasks.spawn(ask(asked, respond, replies));
+        tasks.spawn(ask(asked, respond, replies, Arc::clone(&metrics)));
         tasks.spawn(send(answered, socket, Arc::clone(&room), Arc::clone(&metrics)));
         (Self { questions, room, metrics }, tasks)
     }
 
     /// Takes a question into work, when there is room. Never blocks.
     pub(super) fn take(&self, pending: Pending) {
-        if let Err(why) = self.room.enter() {
-            return self.metrics.udp_dropped(why, 1);
-        }
+        let place = match self.room.enter(pending.origin().client.ip()) {
+            Ok(place) => place,
+            Err(why) => return self.metrics.udp_dropped(why, 1),
+        };
         // It fails at the end of the process.
-        if self.questions.send(pending).is_err() {
+        if self.questions.send((pending, place)).is_err() {
             self.room.queued.give_back(1);
-            self.room.leave(1);
+            self.room.leave(place);
             self.metrics.udp_dropped(UdpDrop::InWork, 1);
         }
     }
 }
 
-async fn ask(mut asked: UnboundedReceiver<Pending>, respond: Arc<dyn Respond>, replies: Arc<Replies>) {
+async fn ask(
+    mut asked: UnboundedReceiver<(Pending, Counters)>,
+    respond: Arc<dyn Respond>,
+    replies: Arc<Replies>,
+    metrics: Arc<ServeMetrics>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut batch, BATCH).await > 0 {
         replies.room.queued.give_back(batch.len());
-        for pending in batch.drain(..) {
-            respond.respond_later(pending, Arc::clone(&replies) as _, 0);
+        for (pending, place) in batch.drain(..) {
+            let outlet = Arc::clone(&replies);
+            unless_faulty(&metrics, || respond.respond_later(pending, outlet, place.into()));
         }
     }
 }
 
-/// The outlet of all questions: a reply says itself whom it is for. A question keeps its place until its reply is sent,
-/// or until none will come.
+/// The outlet of all questions: a reply says itself whom it is for, its tag the place that the question keeps until its
+/// reply is sent, or until none will come.
 struct Replies {
-    answers: UnboundedSender<Reply>,
+    answers: UnboundedSender<(Reply, u64)>,
     room: Arc<Room>,
 }
 
 impl Outlet for Replies {
     fn deliver(&self, tag: u64, reply: Reply) {
         // The sending task is gone at the end of the process.
-        if self.answers.send(reply).is_err() {
+        if self.answers.send((reply, tag)).is_err() {
             self.forgo(tag);
         }
     }
 
-    fn forgo(&self, _: u64) {
-        self.room.leave(1);
+    fn forgo(&self, tag: u64) {
+        self.room.leave(tag.into());
     }
 }
 
 async fn send(
-    mut answered: UnboundedReceiver<Reply>,
+    mut answered: UnboundedReceiver<(Reply, u64)>,
     socket: Arc<UdpSocket>,
     room: Arc<Room>,
     metrics: Arc<ServeMetrics>,
 ) {
     let (mut batch, mut outbound) = (Vec::with_capacity(BATCH), Outbound::new());
+    let mut places: Vec<Counters> = Vec::with_capacity(BATCH);
     while answered.recv_many(&mut batch, BATCH).await > 0 {
         // Replies become ready together: whoever is about to make one may do so first.
         let_others_run().await;
@@ -160,14 +183,21 @@ async fn send(
         {
             batch.push(next);
         }
-        let places = batch.len();
-        for reply in batch.drain(..) {
+        for (reply, tag) in batch.drain(..) {
             let (client, local) = (reply.origin().client, reply.origin().local);
-            outbound.push_with(client, local, |octets| reply.write(octets));
+            unless_faulty(&metrics, || outbound.push_with(client, local, |octets| reply.write(octets)));
+            places.push(tag.into());
         }
         let lost = send_patiently(&socket, &mut outbound).await;
         metrics.udp_dropped(UdpDrop::Send, lost);
-        room.leave(places);
+        places.drain(..).for_each(|place| room.leave(place));
+    }
+}
+
+/// A fault of ours in one answer costs that answer, not the address and its clients.
+fn unless_faulty<T>(metrics: &ServeMetrics, work: impl FnOnce() -> T) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        metrics.udp_dropped(UdpDrop::Fault, 1);
     }
 }
 

@@ -115,6 +115,48 @@ async fn questions_over_the_bound_are_dropped_and_counted() {
 }
 
 #[tokio::test]
+async fn one_client_does_not_take_the_places_of_the_others() {
+    let served = start("127.0.0.1:0", 2, 16);
+    let from = async |address: &str| {
+        let client = Plain::bind(address).await.unwrap();
+        client.connect(served.address).await.unwrap();
+        client
+    };
+    let (greedy, modest) = (from("127.0.0.2:0").await, from("127.0.0.3:0").await);
+    for n in 0..20 {
+        greedy.send(&message(HELD, n)).await.unwrap();
+    }
+    // Alone on its node, a client has all places but a quarter.
+    eventually(|| served.script.held() == 12).await;
+    eventually(|| served.metrics.udp_drop_count(UdpDrop::ClientShare) == 8).await;
+    modest.send(&message(LATER, 7)).await.unwrap();
+    assert_eq!(receive(&modest).await, 7);
+    // Answered, it gives its places back, and they are its own again.
+    served.script.release();
+    for _ in 0..12 {
+        receive(&greedy).await;
+    }
+    eventually(|| served.script.held() == 0).await;
+    for n in 0..12 {
+        greedy.send(&message(HELD, n)).await.unwrap();
+    }
+    eventually(|| served.script.held() == 12).await;
+    assert_eq!(served.metrics.udp_drop_count(UdpDrop::InWork), 0);
+}
+
+#[tokio::test]
+async fn a_fault_on_the_way_costs_one_answer() {
+    let served = start("127.0.0.1:0", 1, 64);
+    let client = served.client().await;
+    for kind in [LATE_FAULT, REPLY_FAULT] {
+        client.send(&message(kind, 1)).await.unwrap();
+        client.send(&message(LATER, 2)).await.unwrap();
+        assert_eq!(receive(&client).await, 2);
+    }
+    eventually(|| served.metrics.udp_drop_count(UdpDrop::Fault) == 2).await;
+}
+
+#[tokio::test]
 async fn questions_that_the_runtime_is_behind_with_are_dropped_and_counted() {
     // This runtime has one thread, and until the first `await` it does not run.
     let served = start("127.0.0.1:0", 1, 10 * MAX_QUEUED);
