@@ -58,8 +58,8 @@ pub(crate) struct Forwarding {
 pub(crate) enum CacheSize {
     /// More than is asked for.
     Ample,
-    /// Ten thousand names and some to spare.
-    ForTenThousand,
+    /// So many mebibytes.
+    Mebibytes(u32),
 }
 
 impl Forwarding {
@@ -67,7 +67,7 @@ impl Forwarding {
     pub(crate) fn words(&self) -> [(&'static str, String); 3] {
         let mebibytes = match self.cache {
             CacheSize::Ample => 64,
-            CacheSize::ForTenThousand => 8,
+            CacheSize::Mebibytes(mebibytes) => mebibytes,
         };
         let half = mebibytes / 2;
         [upstream(self.upstream), ("CACHE_MIB", mebibytes.to_string()), ("HALF_CACHE_MIB", half.to_string())]

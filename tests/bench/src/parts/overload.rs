@@ -89,7 +89,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Section> {
     }
     section.tables.push(table);
     section.notes.push(format!(
-        "Sent, answered and dropped are those of the last round. The server has a quarter of its core: {COMPETITORS} programs that only compute run beside it."
+        "The rounds of a server follow one another. Sent, answered and dropped are those of the last round. The server has a quarter of its core: {COMPETITORS} programs that only compute run beside it."
     ));
     Ok(section)
 }

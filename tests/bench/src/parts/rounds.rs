@@ -21,8 +21,9 @@ pub(crate) fn rounds(
         contenders.iter().map(|contender| Row { name: contender.name.clone(), samples: Vec::new() }).collect();
     let count = contenders.len();
     for round in 0..bench.rounds {
-        // Nobody always comes behind the same one.
-        for at in (0..count).map(|step| (round + step) % count) {
+        // Each begins with another, and every other one goes backwards: nobody always comes behind the same one.
+        let step = |step: usize| if round % 2 == 0 { step } else { count - 1 - step };
+        for at in (0..count).map(|at| (round + step(at)) % count) {
             let sample = measure(&mut contenders[at])?;
             bench.check(&contenders[at], &sample)?;
             rows[at].samples.push(sample);
