@@ -1,5 +1,6 @@
 //! The stage that maps names: a source of the home zone, asked and answering under the suffix.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use strait_wire::{Answer, AnswerKind, ClusterPath, Ede, Flags, Name, Question, Rcode, RecordType, ZoneMapping};
@@ -44,7 +45,7 @@ impl MappedSource {
 
 impl Source for MappedSource {
     /// What holds no name but the one asked for is the same at home and outside.
-    fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<&Answer> {
+    fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<Cow<'_, Answer>> {
         let mut buffer = [0; Name::MAX_LEN];
         let inward = self.mapping.wire_inward(lower, &mut buffer)?;
         self.home.ready(inward, rtype).filter(|answer| answer.names_no_other())
@@ -114,9 +115,9 @@ mod tests {
     struct Prepared(Answer);
 
     impl Source for Prepared {
-        fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<&Answer> {
+        fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<Cow<'_, Answer>> {
             let asked = lower == name("web.apps.cluster.local").as_wire() && rtype == RecordType::A;
-            asked.then_some(&self.0)
+            asked.then_some(Cow::Borrowed(&self.0))
         }
 
         fn answer<'a>(&'a self, _: &'a Ask) -> BoxFuture<'a, Result<Answer, SourceError>> {

@@ -1,5 +1,6 @@
 //! What a route leads to: something that can answer.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -31,9 +32,10 @@ impl Ask {
 
 /// Something that answers questions for a zone.
 pub trait Source: Send + Sync {
-    /// The answer, when it lies in memory ready to be told: no look-up of a static name makes anything. `lower` is the
-    /// name in wire form, in lower case. It leads to no other name by an alias. None: ask [`Source::answer_now`].
-    fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<&Answer> {
+    /// The answer, when it lies in memory ready to be told: nothing is made for it, and an owned one shares its octets
+    /// with the source, whose state may change at any time. `lower` is the name in wire form, in lower case. It leads to
+    /// no other name by an alias. None: ask [`Source::answer_now`].
+    fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<Cow<'_, Answer>> {
         let _ = (lower, rtype);
         None
     }

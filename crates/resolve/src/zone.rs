@@ -16,6 +16,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use strait_wire::{Answer, Name, Rdata, Record, RecordType};
@@ -195,8 +196,8 @@ impl Zone {
 }
 
 impl Source for Zone {
-    fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<&Answer> {
-        Self::ready(self, lower, rtype)
+    fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<Cow<'_, Answer>> {
+        Self::ready(self, lower, rtype).map(Cow::Borrowed)
     }
 
     fn answer_now(&self, ask: &Ask) -> Option<Answer> {

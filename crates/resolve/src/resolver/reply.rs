@@ -1,5 +1,6 @@
 //! Reply: what the client gets, its size and its options, and the one place where questions are counted.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,7 +23,7 @@ pub(crate) enum Step<'t> {
     /// An answer from the cache, as it is at that moment.
     Cached(Arc<Entry>, Moment),
     /// An answer that lies ready at the zone's source.
-    Ready(&'t ZoneState, &'t Answer),
+    Ready(&'t ZoneState, Cow<'t, Answer>),
     /// An answer that the zone's source has made at once.
     Local(Arc<ZoneState>, Answer),
     /// An answer just got.
