@@ -10,14 +10,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("strait-wire", &[]),
     ("strait-proto", &[]),
     ("strait-datagram", &[]),
+    ("strait-durable", &[]),
     ("strait-identity", &[]),
     ("strait-resolve", &["strait-wire", "strait-identity"]),
     ("strait-serve", &["strait-wire", "strait-datagram", "strait-identity", "strait-proto", "strait-resolve"]),
     ("strait-link", &["strait-wire", "strait-identity", "strait-proto", "strait-resolve"]),
     (
         "strait-federation",
-        &["strait-wire", "strait-identity", "strait-proto", "strait-resolve", "strait-serve", "strait-link"],
+        &[
+            "strait-wire",
+            "strait-durable",
+            "strait-identity",
+            "strait-proto",
+            "strait-resolve",
+            "strait-serve",
+            "strait-link",
+        ],
     ),
+    ("strait-catalog", &["strait-wire", "strait-durable", "strait-resolve"]),
     ("strait-config", &["strait-wire", "strait-identity", "strait-resolve", "strait-link"]),
     ("strait-process", &["strait-identity", "strait-config", "strait-resolve"]),
     ("gateway", PROGRAM),
@@ -36,6 +46,7 @@ const PROGRAM: &[&str] = &[
     "strait-serve",
     "strait-link",
     "strait-federation",
+    "strait-catalog",
     "strait-config",
 ];
 

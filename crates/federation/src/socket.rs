@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::path::{Path, PathBuf};
 
 use hyper_util::rt::TokioIo;
+use strait_durable::{folder_of, make_folder};
 use strait_proto::v1::admin_client::AdminClient;
 use strait_proto::v1::cache_client::CacheClient;
 use tokio::net::{UnixListener, UnixStream};
@@ -17,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint, Server};
 use tracing::{info, warn};
-
-use crate::store::{folder_of, make_folder};
 
 /// The longest path of a Unix socket, in octets, without the final zero (unix(7)).
 const MAX_PATH: usize = 107;

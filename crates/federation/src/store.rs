@@ -1,17 +1,17 @@
 //! Where a set of peers outlives the process: one versioned, human-readable file.
 //!
-//! The file is replaced as a whole (`store/durable.rs`), so a crash leaves the old set or the new
+//! The file is replaced as a whole (`strait_durable`), so a crash leaves the old set or the new
 //! one. A file that cannot be read (`store/document.rs`) is an error and stays untouched.
 
 mod document;
-mod durable;
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use strait_durable::{TEMPORARY, beside, make_folder, private_file, replace};
+
 pub use document::DocumentError;
-pub(crate) use durable::{folder_of, make_folder};
 
 use crate::peers::PeerSet;
 
@@ -84,13 +84,13 @@ impl FileStore {
         let path = path.into();
         let failed = |source| StoreError::Folder { path: path.clone(), source };
         make_folder(&path).map_err(failed)?;
-        let lock = durable::private_file().truncate(false).open(beside(&path, ".lock")).map_err(failed)?;
+        let lock = private_file().truncate(false).open(beside(&path, ".lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path }),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        match std::fs::remove_file(beside(&path, durable::TEMPORARY)) {
+        match std::fs::remove_file(beside(&path, TEMPORARY)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed(source)),
             _ => Ok(Self { path, _lock: lock }),
         }
@@ -122,19 +122,12 @@ impl StateStore for FileStore {
     }
 
     fn save(&self, set: &PeerSet) -> Result<(), StoreError> {
-        durable::replace(&self.path, document::render(set).as_bytes()).map_err(|(step, source)| StoreError::Write {
+        replace(&self.path, document::render(set).as_bytes()).map_err(|(step, source)| StoreError::Write {
             path: self.path.clone(),
             step: step.doing(),
             source,
         })
     }
-}
-
-/// The name of a file with something added at its end.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 #[cfg(test)]

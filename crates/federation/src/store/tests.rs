@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt;
 
-use super::durable::{Step, replace_with};
+use strait_durable::{Step, replace_with};
+
 use super::*;
 use crate::testkit::{expired_authority_pem, home, peer};
 use crate::{Federation, Generation};
@@ -170,7 +171,7 @@ fn what_an_interrupted_write_left_is_cleared_away() {
     FileStore::open(&path).unwrap().save(&stored).unwrap();
     let crash = |step| if step == Step::Rename { Err(io::Error::other("killed")) } else { Ok(()) };
     replace_with(&path, b"{\"version\":1,", crash).unwrap_err();
-    let left = beside(&path, durable::TEMPORARY);
+    let left = beside(&path, TEMPORARY);
     assert!(left.exists());
     let store = FileStore::open(&path).unwrap();
     assert!(!left.exists());

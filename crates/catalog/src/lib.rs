@@ -1,0 +1,38 @@
+//! A cluster's services: what the API tells of them, and the names they have.
+//!
+//! ```text
+//! Change ─► Picture (one task's) ─► publish ─► Catalog (immutable) ─► ArcSwap ─► CatalogZone, ReverseZone: Source
+//! ```
+//!
+//! [`Picture`] takes changes in and tells what is there now as a [`Catalog`]; a catalog shares with the one before
+//! whatever has not changed. [`CatalogZone`] gives it a zone: the names of the Kubernetes DNS specification 1.1.0.
+//! Nothing here speaks to an API server.
+
+mod catalog;
+mod disk;
+mod lookup;
+mod objects;
+mod picture;
+mod pods;
+mod reverse;
+mod service;
+mod shards;
+mod source;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use catalog::{Catalog, CatalogSettings, SyncState};
+pub use disk::{CatalogFile, DiskError, Restored};
+pub use objects::{
+    Change, Endpoint, EndpointSlice, Key, Kind, Label, LabelReader, Object, Pod, Port, Protocol, Service, ServiceKind,
+};
+pub use picture::{Picture, Snapshot};
+pub use pods::PodMode;
+pub use reverse::{ReverseZone, reverse_zones};
+pub use source::{CatalogZone, ZoneSettings};
+
+/// The version of the names' schema that the catalog follows (specification 2.2).
+pub const SCHEMA_VERSION: &str = "1.1.0";

@@ -1,0 +1,6 @@
+//! The catalog as its zones tell it.
+
+mod changes;
+mod reverse;
+mod specification;
+mod sync;

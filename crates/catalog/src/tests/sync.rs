@@ -1,0 +1,89 @@
+//! What is not known yet is not absent; what comes from disk is told, and known to be stale.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use strait_resolve::{Source, SourceError};
+use strait_wire::{Ede, Rcode, RecordType};
+
+use crate::testing::*;
+use crate::{CatalogSettings, Change, Kind, Picture, PodMode, ReverseZone, SyncState};
+
+const WEB: &str = "web.shop.svc.cluster.local";
+
+/// The kinds that have to be listed, in turn; nothing is told before the last.
+async fn list_all(settings: CatalogSettings, kinds: &[Kind]) {
+    let mut picture = Picture::new(settings);
+    let catalog = shared(&mut picture);
+    let zone = zone(Arc::clone(&catalog), "cluster.local");
+    let reverse = ReverseZone::new(Arc::clone(&catalog), name("10.in-addr.arpa"), name("cluster.local")).unwrap();
+    // A change before its list says nothing about the rest.
+    picture.apply(Change::Apply(cluster_ip("web.shop", &["10.0.0.1"], &[])));
+    for (at, kind) in kinds.iter().enumerate() {
+        catalog.store(picture.publish());
+        assert_eq!(picture.missing().collect::<Vec<_>>(), kinds[at..]);
+        assert_eq!(catalog.load().sync(), SyncState::Waiting);
+        for source in [&zone as &dyn Source, &reverse] {
+            for asked in [WEB, "no.such.name.cluster.local", "cluster.local", "1.0.0.10.in-addr.arpa"] {
+                let question = ask(asked, "A");
+                assert!(source.ready(question.question.name.as_wire(), RecordType::A).is_none());
+                assert!(source.answer_now(&question).is_none());
+                let error = source.answer(&question).await.unwrap_err();
+                assert!(matches!(error, SourceError::NotReady(_)), "{error:?}");
+                assert_eq!((error.rcode(), error.ede().code), (Rcode::SERVFAIL, Ede::NOT_READY));
+            }
+        }
+        let objects = match kind {
+            Kind::Service => vec![cluster_ip("web.shop", &["10.0.0.1"], &[])],
+            _ => vec![],
+        };
+        picture.apply(Change::Replace(*kind, objects));
+    }
+    let began = SystemTime::now() - Duration::from_secs(600);
+    catalog.store(picture.publish());
+    assert!(matches!(catalog.load().sync(), SyncState::Synced { since } if since > began));
+    assert!(catalog.load().changed().unwrap() > began);
+    check(&zone, &[(WEB, "A", "A 10.0.0.1"), ("no.shop.svc.cluster.local", "A", "NXDOMAIN")]);
+    check(&reverse, &[("1.0.0.10.in-addr.arpa", "PTR", "PTR web.shop.svc.cluster.local.")]);
+}
+
+#[tokio::test]
+async fn before_every_kind_has_been_listed_nothing_is_told() {
+    let settings = CatalogSettings::default();
+    list_all(settings, &[Kind::Namespace, Kind::Service, Kind::Endpoints]).await;
+    let settings = CatalogSettings { pods: PodMode::Verified, ..settings };
+    list_all(settings, &[Kind::Namespace, Kind::Service, Kind::Endpoints, Kind::Pod]).await;
+}
+
+#[test]
+fn a_picture_from_disk_is_told_as_stale_until_every_kind_has_been_listed() {
+    let settings = CatalogSettings::default();
+    let objects = [cluster_ip("web.shop", &["10.0.0.1"], &[]), cluster_ip("old.shop", &["10.0.0.2"], &[])];
+    let saved = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let mut picture = Picture::restored(settings, synced(settings, objects).snapshot(), saved);
+    let catalog = shared(&mut picture);
+    let zone = zone(Arc::clone(&catalog), "cluster.local");
+    let old = "old.shop.svc.cluster.local";
+    check(&zone, &[(WEB, "A", "A 10.0.0.1"), (old, "A", "A 10.0.0.2")]);
+    assert_eq!(catalog.load().sync(), SyncState::Stale { since: saved });
+
+    // What was deleted meanwhile goes with the list of its kind.
+    picture.apply(Change::Replace(Kind::Service, vec![cluster_ip("web.shop", &["10.0.0.3"], &[])]));
+    catalog.store(picture.publish());
+    check(&zone, &[(WEB, "A", "A 10.0.0.3"), (old, "A", "NXDOMAIN")]);
+    assert_eq!(catalog.load().sync(), SyncState::Stale { since: saved });
+
+    picture.apply(Change::Replace(Kind::Namespace, vec![]));
+    picture.apply(Change::Replace(Kind::Endpoints, vec![]));
+    catalog.store(picture.publish());
+    assert!(matches!(catalog.load().sync(), SyncState::Synced { .. }));
+}
+
+#[test]
+fn since_when_it_is_synced_does_not_change_with_another_list() {
+    let mut picture = synced(CatalogSettings::default(), []);
+    let before = picture.sync();
+    picture.apply(Change::Replace(Kind::Service, vec![cluster_ip("web.shop", &["10.0.0.1"], &[])]));
+    assert_eq!(picture.publish().sync(), before);
+}
