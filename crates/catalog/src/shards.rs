@@ -9,7 +9,7 @@ const SHARDS: usize = 256;
 
 /// A table whose entries know their own keys; one key may have several.
 #[derive(Debug)]
-pub(crate) struct Shards<T>(Arc<Vec<Arc<HashTable<T>>>>);
+pub(crate) struct Shards<T>(Arc<[Arc<HashTable<T>>]>);
 
 impl<T> Clone for Shards<T> {
     fn clone(&self) -> Self {
@@ -19,7 +19,7 @@ impl<T> Clone for Shards<T> {
 
 impl<T> Default for Shards<T> {
     fn default() -> Self {
-        Self(Arc::new((0..SHARDS).map(|_| Arc::default()).collect()))
+        Self((0..SHARDS).map(|_| Arc::default()).collect())
     }
 }
 

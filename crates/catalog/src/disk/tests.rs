@@ -103,8 +103,13 @@ fn iso3309_the_checksum_is_crc_32() {
     assert_eq!(crc32(&[b"12345", b"6789"]), 0xcbf4_3926);
 }
 
+#[test]
+fn a_count_alone_takes_no_memory() {
+    assert!(codec::decode(&[0xff; 64]).is_none(), "four thousand million of something");
+}
+
 proptest! {
-    /// No content of a file ends the process, or asks for more memory than the file has octets.
+    /// No content of a file ends the process.
     #[test]
     fn objects_are_read_from_any_octets(
         bytes in proptest::collection::vec(any::<u8>(), 0..200),

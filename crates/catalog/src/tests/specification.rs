@@ -253,6 +253,14 @@ fn section_2_5_external_names() {
 }
 
 #[test]
+fn at_most_eleven_aliases_are_followed_within_the_zone() {
+    let chain = (0..13).map(|n| external(&format!("a-{n}.shop"), &format!("a-{}.shop.svc.cluster.local", n + 1)));
+    let zone = cluster(chain.chain([cluster_ip("a-13.shop", &["10.0.0.1"], &[])]).collect());
+    assert_eq!(reply(&zone, "a-2.shop.svc.cluster.local", "A").answers.len(), 12, "eleven aliases, one address");
+    check(&zone, &[("a-1.shop.svc.cluster.local", "A", "SERVFAIL"), ("a-0.shop.svc.cluster.local", "A", "SERVFAIL")]);
+}
+
+#[test]
 fn section_2_6_pods() {
     let objects = || {
         vec![
