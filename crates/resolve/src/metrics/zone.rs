@@ -130,11 +130,8 @@ impl Counts {
         let microseconds = match took {
             Took::Known(took) => micros(took),
             Took::AtOnce(arrived) => {
-                let before = self.at_once.get();
-                self.at_once.add(worker, 1);
-                if before.is_multiple_of(TIMED) {
-                    let last = self.last_timed.get();
-                    self.last_timed.add(worker, micros(arrived.elapsed()).wrapping_sub(last));
+                if self.at_once.add(worker, 1).is_multiple_of(TIMED) {
+                    self.last_timed.set(micros(arrived.elapsed()));
                 }
                 self.last_timed.get()
             }
@@ -147,4 +144,43 @@ impl Counts {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn threads_that_share_counters_never_tell_a_time_that_none_of_them_took() {
+        const THREADS: u64 = 4;
+        const ANSWERS: u64 = 500_000;
+        let (counts, start) = (Counts::default(), Barrier::new(4));
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    start.wait();
+                    for at in 0..ANSWERS {
+                        // One in three took a tenth of a second, the others no time at all.
+                        let now = Instant::now();
+                        let arrived = match at % 3 {
+                            0 => now.checked_sub(Duration::from_millis(100)).unwrap_or(now),
+                            _ => now + Duration::from_secs(3_600),
+                        };
+                        counts.took(Worker::SHARED, Took::AtOnce(arrived));
+                    }
+                });
+            }
+        });
+        let timed: u64 = counts.durations.iter().map(Count::get).sum();
+        assert_eq!(timed, THREADS * ANSWERS);
+        let [.., beyond] = &counts.durations;
+        assert_eq!(beyond.get(), 0, "longer than five seconds");
+    }
+    #[test]
+    fn a_zones_counters_take_what_is_said_of_them() {
+        assert!(size_of::<ZoneMetrics>() < (2 << 10) + 128, "{}", size_of::<ZoneMetrics>());
+        assert!(size_of::<Counts>() <= 1 << 10, "{}", size_of::<Counts>());
+    }
 }
