@@ -17,9 +17,9 @@ use crate::client_share::{Client, ClientShares, Place, ShareSpent};
 /// upstream group lets out by default, so that one dead group leaves room for the other zones.
 pub(crate) const MAX_EXCHANGES: usize = 8_192;
 
-/// Clients that wait for one zone's answers at most: a flood for a zone whose source is dead leaves the
-/// others alone, and holds at most this many questions in memory.
-pub(crate) const MAX_WAITING_PER_ZONE: usize = 16_384;
+/// Clients that wait for one zone's answers at most: a flood for a zone whose source is dead holds at most half of the
+/// 8,192 places of a UDP address, and at most this many questions in memory.
+pub(crate) const MAX_WAITING_PER_ZONE: usize = 4_096;
 
 /// Too much is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -235,6 +235,11 @@ impl Entry {
             && !self.refreshing.swap(true, Ordering::Relaxed)
     }
 
+    /// It has not been asked for again after all: whoever is told it next may do so.
+    pub(crate) fn give_refresh_back(&self) {
+        self.refreshing.store(false, Ordering::Relaxed);
+    }
+
     /// Whether it may be told past its time without asking anew.
     pub(super) fn is_told_past_its_time(&self, now: Moment) -> bool {
         self.age(now) < self.told_until.load(Ordering::Relaxed)

@@ -21,7 +21,7 @@ const NEW_PART: usize = 10;
 
 /// So many entries in use are passed over for one that is not; then the next goes, in use or not. A bound on the work
 /// of one insertion: a tenth of a millisecond or two.
-const MAX_PASSED_OVER: usize = 1_000;
+pub(super) const MAX_PASSED_OVER: usize = 1_000;
 
 /// What the zones hold. Exact: all that is put into the table and taken out of it goes through here.
 pub(super) struct Shelves {

@@ -3,6 +3,7 @@
 use prometheus::Registry;
 use strait_wire::{Answer, Ede, Message, QueryView, Rcode, ReplyLimits};
 
+use super::shelves::MAX_PASSED_OVER;
 use super::*;
 use crate::testing::{Scripted, a_record, address, answer, ask, cname_record, query, soa_record};
 use crate::{Ask, ResolveMetrics};
@@ -386,6 +387,40 @@ fn names_in_use_outlast_names_asked_for_once() {
     }
     let left = used.iter().filter(|ask| shelf.get(ask, now).is_some()).count();
     assert_eq!(left, used.len());
+}
+
+#[test]
+fn room_is_made_in_bounded_time_however_many_names_are_in_use() {
+    let shelf = Shelf::new(&CacheSettings { size: 1 << 20, ..settings() });
+    let mut asked = Vec::new();
+    while shelf.evictions.get() == 0 {
+        let (ask, absent) = random(asked.len(), "used.test");
+        let entry = shelf.keep(&ask, &absent, 3_600);
+        shelf.get(&ask, entry.stored_at).unwrap();
+        asked.push(ask);
+    }
+    assert!(asked.len() > MAX_PASSED_OVER * 3 / 2, "{}", asked.len());
+    let (now, is_gone) = (Moment::now(), |shelf: &Shelf, ask: &Ask, now| shelf.get(ask, now).is_none());
+    let gone: Vec<usize> = (0..asked.len()).filter(|at| is_gone(&shelf, &asked[*at], now)).collect();
+    // So many are passed over, and the next goes although it is in use.
+    assert_eq!(gone, [MAX_PASSED_OVER]);
+}
+
+#[test]
+fn a_name_in_use_is_not_the_next_to_go_when_its_answer_is_new() {
+    let shelf = Shelf::new(&CacheSettings { size: 1 << 16, ..settings() });
+    let (popular, answer) = random(0, "used.test");
+    let entry = shelf.keep(&popular, &answer, 3_600);
+    shelf.get(&popular, entry.stored_at).unwrap();
+    let next = shelf.keep(&popular, &answer, 3_600);
+    for i in 0.. {
+        let (ask, absent) = random(i, "once.test");
+        shelf.keep(&ask, &absent, 3_600);
+        if shelf.evictions.get() > 0 {
+            break;
+        }
+    }
+    assert!(shelf.get(&popular, next.stored_at).is_some());
 }
 
 #[test]

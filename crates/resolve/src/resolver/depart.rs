@@ -18,8 +18,8 @@ use crate::respond::Addressee;
 /// Sources bound themselves to a few seconds; this is the net below.
 pub(crate) const SOURCE_BOUND: Duration = Duration::from_secs(15);
 
-/// How often clients in flight are looked at for whether they have waited too long, or are gone. Whoever waits for seconds waits no
-/// longer for it to matter, and nothing in flight needs a timer of its own.
+/// How often the clients in flight are looked at: whether they are gone, or have waited too long. So much later than it
+/// is due a client may be told that; for it, nothing in flight needs a timer of its own.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A client that waits for an exchange.
@@ -90,11 +90,36 @@ impl Drop for Exchange {
 }
 
 /// The watcher. When it ends by a fault of ours, the next question in flight starts another.
-struct Watch(Arc<Road>);
+struct Watch {
+    road: Arc<Road>,
+    /// Nothing was in flight any more: since then it is another's turn.
+    ended: bool,
+}
+
+impl Watch {
+    /// Looks after all who wait, once. False: there is nothing in flight any more.
+    fn look(&mut self) -> bool {
+        let road = &self.road;
+        road.asking.wake_overdue(SOURCE_BOUND);
+        let Some(taken) = road.flights.take_where(|waiter| road.verdict(waiter)) else {
+            self.ended = true;
+            return false;
+        };
+        for (waiter, verdict) in taken {
+            match verdict {
+                Verdict::LetGo => {}
+                Verdict::Tell(step) => waiter.client.tell(step),
+            }
+        }
+        true
+    }
+}
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.flights.unwatch();
+        if !self.ended {
+            self.road.flights.unwatch();
+        }
     }
 }
 
@@ -132,18 +157,12 @@ impl Road {
     /// Has somebody look after those who wait too long, and exchanges that take too long, as long as anything is in
     /// flight.
     pub(super) fn watch(self: &Arc<Self>) {
-        let watch = Watch(Arc::clone(self));
+        let mut watch = Watch { road: Arc::clone(self), ended: false };
         tokio::spawn(async move {
-            let Watch(road) = &watch;
             loop {
                 tokio::time::sleep(WATCH_INTERVAL).await;
-                road.asking.wake_overdue(SOURCE_BOUND);
-                let Some(ended) = road.flights.take_where(|waiter| road.verdict(waiter)) else { return };
-                for (waiter, verdict) in ended {
-                    match verdict {
-                        Verdict::LetGo => {}
-                        Verdict::Tell(step) => waiter.client.tell(step),
-                    }
+                if !watch.look() {
+                    return;
                 }
             }
         });
@@ -166,5 +185,29 @@ impl Road {
         let entry = waiter.client.stale()?;
         self.cache.tell_late(&entry);
         Some(Verdict::Tell(Step::Stale(entry)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::resolver::kit::Bench;
+
+    #[test]
+    fn a_watcher_that_has_ended_takes_nothing_from_the_next() {
+        let bench = Bench::new([]);
+        let road = &bench.resolver.road;
+        let depart = |key: &[u8]| road.flights.depart(&key.into()).unwrap();
+        let mut watch = Watch { road: Arc::clone(road), ended: false };
+        assert!(!watch.look(), "nothing is in flight");
+        let first = depart(b"first");
+        assert!(first.is_unwatched(), "it is to start the next watcher");
+        drop(watch);
+        assert!(!depart(b"second").is_unwatched(), "the next watcher is there");
+        // One that breaks while something is in flight.
+        drop(Watch { road: Arc::clone(road), ended: false });
+        assert!(depart(b"third").is_unwatched());
     }
 }

@@ -14,7 +14,7 @@ use crate::moment::Moment;
 pub(crate) const MAX_REFRESHES: usize = 512;
 
 impl Road {
-    /// Starts an exchange for the answer just told, if it is time and there is room.
+    /// Starts an exchange for the answer just told, if it is time; without room for it, whoever is told it next may try.
     pub(super) fn refresh_if_due(
         self: &Arc<Self>,
         entry: &Entry,
@@ -22,27 +22,31 @@ impl Road {
         asked: &Asked<'_>,
         active: &Arc<ActiveTable>,
     ) {
-        if self.cache.claim_refresh(entry, now) {
-            self.refresh(asked, active);
+        if self.cache.claim_refresh(entry, now) && !self.refresh(asked, active) {
+            entry.give_refresh_back();
         }
     }
 
-    fn refresh(self: &Arc<Self>, asked: &Asked<'_>, active: &Arc<ActiveTable>) {
-        let Some(runtime) = &self.runtime else { return };
-        let Some(route) = active.find(CacheKey::of_query(&asked.query).name()).map(Arc::clone) else { return };
+    /// False: there is no room.
+    fn refresh(self: &Arc<Self>, asked: &Asked<'_>, active: &Arc<ActiveTable>) -> bool {
+        let Some(runtime) = &self.runtime else { return false };
+        let Some(route) = active.find(CacheKey::of_query(&asked.query).name()).map(Arc::clone) else { return false };
+        let Ok(place) = Waiting::enter(&self.refreshing, MAX_REFRESHES) else { return false };
+        let zone = Arc::clone(&route.zone);
         let errand = Errand::new(asked.ask(), Arc::clone(active), route);
-        let place = Waiting::enter(&self.refreshing, MAX_REFRESHES).ok();
-        let Some((place, departure)) = place.zip(self.flights.depart(&errand.key)) else { return };
+        // Last, since who joins from here on waits for it.
+        let Some(departure) = self.flights.depart(&errand.key) else { return false };
+        let exchange = Exchange { departure, zone };
         self.settings.metrics.prefetches.inc();
         let road = Arc::clone(self);
         runtime.spawn(async move {
-            if departure.is_unwatched() {
+            if exchange.departure.is_unwatched() {
                 road.watch();
             }
-            let exchange = Exchange { departure, zone: Arc::clone(&errand.route.zone) };
             let entry = follow::resolve_anew(&road, &errand).await;
             exchange.land(&entry);
             drop(place);
         });
+        true
     }
 }

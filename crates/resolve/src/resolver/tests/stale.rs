@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::cache::CacheKey;
 use crate::resolver::kit::{Bench, Said, query_with_path, table, told};
+use crate::resolver::refresh::MAX_REFRESHES;
 use crate::testing::{Scripted, address, alias, answer, query, soa_record, until};
 use crate::{RouteTable, SourceError};
 
@@ -196,10 +197,38 @@ async fn what_is_asked_for_anew_in_vain_does_not_hold_its_place_for_ever() {
     for _ in 0..3 {
         assert_eq!(bench.now(NAME, "A").0, Said::Reply);
     }
+    // Who looked after the first question has ended.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(bench.at(Duration::from_secs(58), NAME, "A").is_some());
     // Nobody waits for it, and nothing else is in flight.
     until(|| source.calls() == 2).await;
     assert_eq!(bench.in_flight(), 1);
     tokio::time::advance(Duration::from_secs(15)).await;
     until(|| bench.in_flight() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_nothing_is_asked_for_anew_and_the_next_hit_tries_again() {
+    let source = Scripted::new(|ask| address(ask, 60, 7));
+    let bench = Bench::new([(".", "upstream", Arc::clone(&source)), ("dead.example", "peer", Scripted::silent())]);
+    bench.ask(NAME, "A").await;
+    for _ in 0..3 {
+        assert_eq!(bench.now(NAME, "A").0, Said::Reply);
+    }
+    // Who looked after the first question has ended.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let refreshing = &bench.resolver.road.refreshing;
+    refreshing.store(MAX_REFRESHES, Ordering::Relaxed);
+    assert!(bench.at(Duration::from_secs(58), NAME, "A").is_some());
+    assert_eq!((bench.in_flight(), refreshing.load(Ordering::Relaxed)), (0, MAX_REFRESHES));
+    bench.counts(&[("strait_cache_prefetches_total", 0)]);
+    // Nothing has been begun that others would count on: who waits in vain is told so at the deadline.
+    let told = tokio::time::timeout(Duration::from_secs(60), bench.ask("a.dead.example", "A")).await;
+    assert_eq!(told.unwrap().rcode, Rcode::SERVFAIL);
+
+    refreshing.store(0, Ordering::Relaxed);
+    assert!(bench.at(Duration::from_secs(58), NAME, "A").is_some());
+    until(|| source.calls() == 2).await;
+    bench.counts(&[("strait_cache_prefetches_total", 1)]);
+    until(|| refreshing.load(Ordering::Relaxed) == 0).await;
 }

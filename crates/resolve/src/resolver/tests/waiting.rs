@@ -1,6 +1,6 @@
 //! Clients that wait: sharing, deadlines, bounds, and names that do not wait for others' trouble.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use crate::flight::{MAX_EXCHANGES, MAX_WAITING_PER_ZONE};
 use crate::resolver::kit::{Bench, Said, local, query_with_path, refused, told};
 use crate::testing::{Scripted, address, alias, origin_from, query, until};
-use crate::{Outlet, Pending, Reply, Respond, Transport};
+use crate::{Now, Outlet, Pending, Reply, Respond, Transport};
 
 #[tokio::test]
 async fn a_thousand_clients_at_once_cost_one_exchange() {
@@ -187,10 +187,35 @@ async fn a_source_that_panics_costs_one_question() {
     assert_eq!(bench.ask("good.example.com", "A").await.rcode, Rcode::NOERROR);
 }
 
+/// Notes that there was a reply.
+#[derive(Default)]
+struct Told(AtomicBool);
+
+impl Outlet for Told {
+    fn deliver(&self, _: u64, reply: Reply) {
+        assert!(reply.write(&mut Vec::new()));
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn an_equal_question_answered_since_the_look_up_asks_nobody_again() {
+    let source = Scripted::new(|ask| address(ask, 60, 7));
+    let bench = Bench::new([(".", "upstream", Arc::clone(&source))]);
+    let looked_up = bench.resolver.respond_now(&query("example.com", "A"), &local(), &mut Vec::new());
+    let Now::Later(pending) = looked_up else { panic!("nothing is in the cache") };
+    bench.ask("example.com", "A").await;
+    let told = Arc::<Told>::default();
+    bench.resolver.respond_later(pending, Arc::clone(&told) as _, 0);
+    until(|| told.0.load(Ordering::Relaxed)).await;
+    assert_eq!(source.calls(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn over_their_bounds_questions_fail_at_once() {
     let bench = Bench::new([
         ("dead.example", "peer", Scripted::silent()),
+        ("dumb.example", "peer", Scripted::silent()),
         ("live.example", "peer", Scripted::new(|ask| address(ask, 60, 7))),
     ]);
     let dead = Arc::clone(bench.resolver.road.active.load().find(b"\x04dead\x07example\x00").unwrap());
@@ -203,16 +228,18 @@ async fn over_their_bounds_questions_fail_at_once() {
     dead.zone.waiting.store(0, Ordering::Relaxed);
 
     let resolver = Arc::clone(&bench.resolver);
+    // Two such zones, since the clients of one are too few for it.
     let flood: Vec<_> = (0..MAX_EXCHANGES)
         .map(|i| {
             let resolver = Arc::clone(&resolver);
-            let packet = query(&format!("n{i}.dead.example"), "A");
+            let zone = if i % 2 == 0 { "dead" } else { "dumb" };
+            let packet = query(&format!("n{i}.{zone}.example"), "A");
             let client = origin_from(&format!("10.0.{}.{}", i / 256, i % 256), Transport::Udp);
             tokio::spawn(async move { resolver.respond(&packet, &client).await })
         })
         .collect();
     until(|| bench.in_flight() == MAX_EXCHANGES).await;
-    assert_eq!(refused(&bench.ask("more.dead.example", "A").await), (Rcode::SERVFAIL, Ede::OTHER));
+    assert_eq!(refused(&bench.ask("more.live.example", "A").await), (Rcode::SERVFAIL, Ede::OTHER));
     // What is cached answers all the same.
     assert_eq!(bench.now("a.live.example", "A").0, Said::Reply);
     bench.counts(&[(r#"strait_refused_total{reason="overloaded"}"#, 2)]);
