@@ -70,7 +70,9 @@ impl Slot {
 
 /// Entries by slot.
 pub(super) struct Table {
-    /// Seeded at random: nobody can make questions for one slot.
+    /// Keyed at random, so that from outside nobody sees which questions share a slot or a bucket. No proof against who
+    /// finds such all the same: of questions in one slot each takes the other's place, and a crowded bucket makes its
+    /// segment grow.
     hasher: RandomState,
     segments: [ArcSwap<Segment>; SEGMENTS],
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Condvar;
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, UNIX_EPOCH};
 
 use super::*;
 use crate::testing::{gateway_identity, name};
@@ -40,7 +40,14 @@ impl Paper {
         self.0.opened.notify_all();
     }
 
+    /// What is written when the log has ended. That waits for its last lines, but no longer than a second, in which a
+    /// busy machine may not be done: the writer is done when nobody else holds the paper.
     fn text(&self) -> String {
+        let started = Instant::now();
+        while Arc::strong_count(&self.0) > 1 {
+            assert!(started.elapsed() < Duration::from_secs(60), "the writer does not end");
+            std::thread::yield_now();
+        }
         String::from_utf8(self.0.state.lock().unwrap().0.clone()).unwrap()
     }
 }
