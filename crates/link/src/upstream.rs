@@ -5,6 +5,7 @@ mod attempt;
 mod choice;
 mod list;
 mod server;
+mod tries;
 mod udp;
 mod warm;
 
@@ -19,12 +20,12 @@ use strait_resolve::{Ask, BoxFuture, Source, SourceError};
 use strait_wire::{Answer, ClusterPath, Name, Rcode};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::attempt::{Attempt, TryError};
+use self::attempt::{Attempt, Outcome};
 use self::choice::First;
 use self::list::{ResolvConf, ServerList};
 use self::server::Server;
+use self::tries::Tries;
 use crate::backoff::jitter;
-use crate::brief::brief;
 use crate::metrics::{Kind, Reason};
 use crate::outstanding::Outstanding;
 use crate::{LinkMetrics, question};
@@ -62,7 +63,8 @@ pub struct UpstreamSettings {
     pub ca: Option<String>,
     /// How long one server may take before the next is asked as well: what it usually takes, and no less than this.
     pub min_try_budget: Duration,
-    /// After this time one server is given up.
+    /// After this time a try is overdue: the next server is asked, or the same once more. What was asked is listened to
+    /// until the deadline.
     pub max_try_budget: Duration,
     /// The budget of a question as a whole.
     pub deadline: Duration,
@@ -120,7 +122,7 @@ impl UpstreamGroup {
         };
         let now = Instant::now();
         let (late, deadline) = (now + patience, now + self.settings.deadline);
-        let mut attempt = server.ask(ask, late, deadline);
+        let mut attempt = server.ask(ask, now, late, deadline);
         match attempt.outcome(late).await {
             Some(Ok(answer)) if refusal(answer.rcode()).is_none() => Ok(answer),
             outcome => Box::pin(ask_further(ask, &servers, server, attempt, outcome, deadline)).await,
@@ -128,56 +130,42 @@ impl UpstreamGroup {
     }
 }
 
-/// Asks the others, one after the other. The first is listened to as long as its budget lasts: whoever seems late may
-/// only have needed time to find the answer.
+/// Asks the others, one after the other, each when the one before has failed or is overdue. All that were asked are listened
+/// to until the deadline: whoever seems late may only have needed time to find the answer.
 async fn ask_further<'a>(
     ask: &'a Ask,
     servers: &'a [Arc<Server>],
     first: &'a Arc<Server>,
     attempt: Attempt<'a>,
-    outcome: Option<Result<Answer, TryError>>,
+    outcome: Option<Outcome>,
     deadline: Instant,
 ) -> Result<Answer, SourceError> {
-    let mut outcomes = Outcomes::default();
-    // At most two: the first, and the one asked last.
-    let mut running = FuturesUnordered::new();
+    let mut tries = Tries::default();
     match outcome {
-        None => running.push(to_its_end(0, attempt)),
+        None => tries.running.push(attempt),
         Some(outcome) => {
             drop(attempt);
-            if let Some(answer) = outcomes.take(first, outcome) {
+            if let Some(answer) = tries.outcomes.take(first, outcome) {
                 return Ok(answer);
             }
         }
     }
-    for (last, server) in (1..).zip(choice::plan(servers, first)) {
-        if Instant::now() >= deadline || outcomes.bad_answers() >= MAX_BAD_ANSWERS {
+    for server in choice::plan(servers, first) {
+        let now = Instant::now();
+        if now >= deadline || tries.outcomes.bad_answers() >= MAX_BAD_ANSWERS {
             break;
         }
-        if outcomes.is_settled(server) {
+        if tries.outcomes.is_settled(server) {
             continue;
         }
-        running.push(to_its_end(last, server.ask(ask, deadline, deadline)));
-        while let Some((number, server, outcome)) = running.next().await {
-            if let Some(answer) = outcomes.take(server, outcome) {
-                return Ok(answer);
-            }
-            if number == last {
-                break;
-            }
-        }
-    }
-    while let Some((_, server, outcome)) = running.next().await {
-        if let Some(answer) = outcomes.take(server, outcome) {
+        if let Some(answer) = tries.listen_to_new(server.ask(ask, now, deadline, deadline)).await {
             return Ok(answer);
         }
     }
-    outcomes.conclude()
-}
-
-async fn to_its_end(number: usize, mut attempt: Attempt<'_>) -> (usize, &Server, Result<Answer, TryError>) {
-    let outcome = attempt.end().await;
-    (number, attempt.server, outcome)
+    match tries.listen_to_all(deadline).await {
+        Some(answer) => Ok(answer),
+        None => tries.outcomes.conclude(),
+    }
 }
 
 impl Source for UpstreamGroup {
@@ -199,67 +187,23 @@ fn refusal(rcode: Rcode) -> Option<Reason> {
     }
 }
 
-/// What became of the tries of one question.
-#[derive(Default)]
-struct Outcomes {
-    refused: Vec<(UpstreamServer, Answer)>,
-    failed: Vec<(UpstreamServer, TryError)>,
-}
-
-impl Outcomes {
-    /// Whether asking the server again is of no use.
-    fn is_settled(&self, server: &Server) -> bool {
-        self.refused.iter().any(|(address, _)| *address == server.address)
-            || self.failed.iter().any(|(address, error)| *address == server.address && error.is_bad_answer())
-    }
-
-    fn bad_answers(&self) -> usize {
-        self.failed.iter().filter(|(_, error)| error.is_bad_answer()).count()
-    }
-
-    /// Takes note of an outcome, unless it is an answer to be given.
-    fn take(&mut self, server: &Server, outcome: Result<Answer, TryError>) -> Option<Answer> {
-        match outcome {
-            Ok(answer) => match refusal(answer.rcode()) {
-                None => return Some(answer),
-                Some(reason) => {
-                    server.refused(reason);
-                    self.refused.push((server.address.clone(), answer));
-                }
-            },
-            Err(error) => {
-                self.failed.retain(|(address, _)| *address != server.address);
-                self.failed.push((server.address.clone(), error));
-            }
-        }
-        None
-    }
-
-    /// The last refusal, as it came; without one, who failed and why.
-    fn conclude(mut self) -> Result<Answer, SourceError> {
-        if let Some((_, answer)) = self.refused.pop() {
-            return Ok(answer);
-        }
-        let causes: Vec<String> = self.failed.iter().map(|(address, error)| format!("{address} {error}")).collect();
-        let causes = causes.join("; ");
-        match self.bad_answers() {
-            0 => Err(SourceError::Unreachable(brief(format!("no upstream answered: {causes}")))),
-            _ => Err(SourceError::BadAnswer(brief(format!("no upstream gave a usable answer: {causes}")))),
-        }
-    }
-}
-
 /// Asks the servers that do not answer about the zone, until they do. Those in doubt as well, since questions go elsewhere
-/// now: it shall be known soon whether they are dead.
+/// now: it shall be known soon whether they are dead. A probe is listened to as long as a question is, while the next ones
+/// leave: as many as have room in that time.
 async fn probe_the_doubtful(list: Arc<ServerList>, zone: Name) {
     let probe = question::probe(&zone, ClusterPath::default());
+    let mut running = FuturesUnordered::new();
     loop {
-        tokio::time::sleep(jitter(PROBE_INTERVAL)).await;
-        let servers = list.current();
-        let doubtful = servers.iter().filter(|server| server.is_in_doubt());
-        let probes = doubtful.map(|server| server.probe(&probe, PROBE_INTERVAL));
-        // Any well-formed answer counts; the server takes note of it itself.
-        futures_util::future::join_all(probes).await;
+        let hear = async {
+            // Any well-formed answer counts; the server takes note of it itself.
+            while running.next().await.is_some() {}
+            std::future::pending::<()>().await;
+        };
+        let _ = tokio::time::timeout(jitter(PROBE_INTERVAL), hear).await;
+        for server in list.current().iter().filter(|server| server.is_in_doubt()) {
+            let (server, probe) = (Arc::clone(server), &probe);
+            running.push(async move { server.probe(probe).await });
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! One question at one server: sent when made, listened to for as long as its budget allows.
+//! One question at one server: sent when made, listened to for as long as the question has time. After its budget a try is
+//! overdue, and others are asked; an answer that comes nevertheless is an answer.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -27,7 +28,7 @@ pub(super) enum TryError {
     Connection(String),
     #[error("{0}")]
     BadAnswer(String),
-    #[error("there is no room for the question here: {0}")]
+    #[error("cannot be asked from here now: {0}")]
     Full(String),
 }
 
@@ -65,22 +66,26 @@ impl From<LinkError> for TryError {
 impl From<OpenError> for TryError {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::NoSocket(error) => Self::Full(error.to_string()),
+            OpenError::NoRoom(error) => Self::Full(error.to_string()),
             OpenError::NotReachable(error) => Self::Connection(explain(&error)),
         }
     }
 }
 
-type Outcome = Result<Answer, TryError>;
+/// What came of a try.
+pub(super) type Outcome = Result<Answer, TryError>;
 
 /// One question at one server.
 pub(super) struct Attempt<'a> {
     pub(super) server: &'a Server,
     ask: &'a Ask,
     asked: Instant,
+    /// Its budget is spent then.
+    overdue: Instant,
+    /// Nothing is listened to from then on.
     gives_up: Instant,
-    /// What runs out at the end is the question's time, not the server's: no verdict.
-    cut_short: bool,
+    /// There is nothing more to say about the server.
+    settled: bool,
     road: Road<'a>,
     /// The last response over UDP that could not be used.
     bad: Option<CheckError>,
@@ -95,27 +100,31 @@ enum Road<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    /// Asks. The question has until `deadline`, the server its budget; the first look at the outcome is until `until`.
-    pub(super) fn new(server: &'a Server, ask: &'a Ask, until: Instant, deadline: Instant) -> Self {
-        let asked = Instant::now();
-        let budget = asked + server.settings.max_try_budget;
-        let gives_up = budget.min(deadline);
+    /// Asks now. The question has until `deadline`; the first look at the outcome is until `until`.
+    pub(super) fn new(server: &'a Server, ask: &'a Ask, now: Instant, until: Instant, deadline: Instant) -> Self {
+        let overdue = now + server.settings.max_try_budget;
         let road = match &server.udp {
-            None => Road::Link(Box::pin(server.ask_link(ask, Padding::On))),
-            Some(udp) => match Udp::new(udp, ask, until.min(gives_up), asked) {
+            None => Road::Link(Box::pin(server.ask_link(ask, Padding::On, overdue))),
+            Some(udp) => match Udp::new(udp, ask, until.min(deadline), now) {
                 Ok(udp) => Road::Udp(udp),
                 Err(error) => Road::Nowhere(error.into()),
             },
         };
-        Self { server, ask, asked, gives_up, cut_short: budget > deadline, road, bad: None }
+        Self { server, ask, asked: now, overdue, gives_up: deadline, settled: false, road, bad: None }
     }
 
-    /// What comes of it in the end.
-    pub(super) async fn end(&mut self) -> Outcome {
-        self.outcome(self.gives_up).await.unwrap_or(Err(TryError::Timeout))
+    /// When its budget is spent.
+    pub(super) fn overdue(&self) -> Instant {
+        self.overdue
     }
 
-    /// What came of it, if anything has until then. If nothing has, it may be asked for once more.
+    /// The server has answered the question, if not this try of it: that this one has not been answered says nothing.
+    pub(super) fn excuse(&mut self) {
+        self.settled = true;
+    }
+
+    /// What came of it, if anything has until then. If nothing has, it may be asked for once more. Nothing is lost when
+    /// this future is dropped.
     pub(super) async fn outcome(&mut self, until: Instant) -> Option<Outcome> {
         let outcome = loop {
             let until = until.min(self.gives_up);
@@ -143,27 +152,36 @@ impl<'a> Attempt<'a> {
                 Heard::Event(Event::Failed(cause)) => match self.take_tcp() {
                     // The answer may still come over TCP.
                     Some(tcp) => self.road = Road::Link(tcp),
-                    None => break Err(TryError::Connection(explain(&cause))),
+                    None => break Err(OpenError::of_sending(cause).into()),
                 },
                 Heard::OverTcp(Ok(answer)) => break Ok(answer),
                 // A failure over TCP leaves the wait for UDP as it was.
                 Heard::OverTcp(Err(_)) => {}
             }
         };
+        self.settled = true;
         self.take_note(&outcome);
         Some(outcome)
     }
 
     /// RFC 1035 4.2.1: the whole answer is to be had over TCP.
     fn leave_udp(&mut self) {
-        let tcp = self.take_tcp().unwrap_or_else(|| over_tcp(self.server, self.ask));
+        let tcp = self.take_tcp().unwrap_or_else(|| self.over_tcp());
         self.road = Road::Link(tcp);
     }
 
     fn ask_over_tcp_as_well(&mut self) {
-        if let Road::Udp(Udp { tcp: tcp @ Tcp::NotAsked, .. }) = &mut self.road {
-            *tcp = Tcp::Asked(over_tcp(self.server, self.ask));
+        if matches!(&self.road, Road::Udp(Udp { tcp: Tcp::NotAsked, .. })) {
+            let asked = Tcp::Asked(self.over_tcp());
+            if let Road::Udp(udp) = &mut self.road {
+                udp.tcp = asked;
+            }
         }
+    }
+
+    fn over_tcp(&self) -> BoxFuture<'a, Outcome> {
+        self.server.metrics.over_tcp();
+        Box::pin(self.server.ask_link(self.ask, Padding::Off, self.overdue))
     }
 
     fn take_tcp(&mut self) -> Option<BoxFuture<'a, Outcome>> {
@@ -198,18 +216,27 @@ impl<'a> Attempt<'a> {
             }
             Err(error) => {
                 server.metrics.failed(error.reason());
-                if *error != TryError::Timeout || !self.cut_short {
-                    server.failed(error);
-                    server.latency.note(server.settings.max_try_budget, now);
+                // What ran out before the budget was the question's time, not the server's.
+                if *error != TryError::Timeout || self.overdue <= now {
+                    server.failed(error, now);
                 }
             }
         }
     }
 }
 
-fn over_tcp<'a>(server: &'a Server, ask: &'a Ask) -> BoxFuture<'a, Outcome> {
-    server.metrics.over_tcp();
-    Box::pin(server.ask_link(ask, Padding::Off))
+impl Drop for Attempt<'_> {
+    /// Another has answered meanwhile, or whoever asked has left.
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let now = Instant::now();
+        if self.overdue <= now {
+            self.server.metrics.failed(Reason::Timeout);
+            self.server.overdue(now);
+        }
+    }
 }
 
 fn is_truncated(response: &[u8]) -> bool {
@@ -219,7 +246,8 @@ fn is_truncated(response: &[u8]) -> bool {
 /// A question over UDP, and over TCP as well once UDP does not seem to be enough.
 struct Udp<'a> {
     question: UdpQuestion<'a>,
-    until: Instant,
+    /// When it is told that the time is up, if it is.
+    until: Option<Instant>,
     tcp: Tcp<'a>,
 }
 
@@ -236,16 +264,19 @@ enum Heard {
 
 impl<'a> Udp<'a> {
     fn new(road: &'a UdpRoad, ask: &Ask, until: Instant, now: Instant) -> Result<Self, OpenError> {
-        Ok(Self { question: road.submit(ask, until, now)?, until, tcp: Tcp::NotAsked })
+        Ok(Self { question: road.submit(ask, until, now)?, until: Some(until), tcp: Tcp::NotAsked })
     }
 
     /// Waits for what happens next; that it is `until` is an event, too.
     async fn next(&mut self, until: Instant) -> Heard {
-        if std::mem::replace(&mut self.until, until) != until {
+        if self.until.replace(until) != Some(until) {
             self.question.wait_until(until);
         }
         poll_fn(|cx| {
             if let Poll::Ready(event) = self.question.poll(cx) {
+                if matches!(event, Event::Expired) {
+                    self.until = None;
+                }
                 return Poll::Ready(Heard::Event(event));
             }
             let Tcp::Asked(answer) = &mut self.tcp else { return Poll::Pending };

@@ -12,7 +12,7 @@ use super::server::Server;
 /// Tries of one question at one server (RFC 9520 3.1).
 pub(super) const TRIES_PER_SERVER: usize = 3;
 /// Tries of one question in all: a bound on what one client's question can set off.
-const MAX_TRIES: usize = 8;
+pub(super) const MAX_TRIES: usize = 8;
 /// One question out of so many goes to another server than the fastest.
 const EXPLORE: u32 = 32;
 /// A server is as fast as the fastest if it is slower by no more than a quarter and this: the order of the list decides.

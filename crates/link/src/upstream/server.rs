@@ -18,7 +18,8 @@ use crate::metrics::{Kind, LinkMetrics, Reason, ServerMetrics};
 use crate::question::{Padding, encode};
 use crate::{State, UpstreamSettings};
 
-/// Failures in a row after which a server is put behind the others.
+/// Failures in a row after which a server is put behind the others. The last of them is one that was listened to until its
+/// question's deadline, or that the system told of.
 const FALL: u32 = 3;
 
 /// One upstream server of a group.
@@ -80,23 +81,25 @@ impl Server {
         self.latency.patience(self.settings.min_try_budget, self.settings.max_try_budget)
     }
 
-    /// Asks once. The question has until `deadline`, and the server the budget of a try; the first look at the outcome
-    /// is until `until`.
-    pub(super) fn ask<'a>(&'a self, ask: &'a Ask, until: Instant, deadline: Instant) -> Attempt<'a> {
+    /// Asks once, now. The question has until `deadline`; the first look at the outcome is until `until`.
+    pub(super) fn ask<'a>(&'a self, ask: &'a Ask, now: Instant, until: Instant, deadline: Instant) -> Attempt<'a> {
         self.metrics.asked();
-        Attempt::new(self, ask, until, deadline)
+        Attempt::new(self, ask, now, until, deadline)
     }
 
-    /// Asks for our own sake, which does not count among the questions. The server itself takes note of the outcome.
-    pub(super) async fn probe(&self, ask: &Ask, budget: Duration) {
-        let deadline = Instant::now() + budget;
-        let _ = Attempt::new(self, ask, deadline, deadline).end().await;
+    /// Asks for our own sake, which does not count among the questions. The server itself takes note of the outcome. It is
+    /// listened to as long as for a question, so that a slow server is not taken for a dead one.
+    pub(super) async fn probe(&self, ask: &Ask) {
+        let now = Instant::now();
+        let deadline = now + self.settings.deadline;
+        let _ = Attempt::new(self, ask, now, deadline, deadline).outcome(deadline).await;
     }
 
-    /// Asks over the connection. The caller bounds the time.
-    pub(super) async fn ask_link(&self, ask: &Ask, padding: Padding) -> Result<Answer, TryError> {
+    /// Asks over the connection, which is not trusted with further questions if it has brought nothing until `overdue`. The
+    /// caller bounds the time.
+    pub(super) async fn ask_link(&self, ask: &Ask, padding: Padding, overdue: Instant) -> Result<Answer, TryError> {
         let wire = encode(0, ask, &ask.question.name, &ask.path, padding);
-        let response = self.link.ask(&wire).await?;
+        let response = self.link.ask(&wire, overdue).await?;
         let answer = self.check(&response, ask)?;
         match answer.is_truncated() {
             true => Err(TryError::BadAnswer("truncated although not over UDP".to_owned())),
@@ -132,16 +135,27 @@ impl Server {
         self.latency.note(self.settings.max_try_budget, Instant::now());
     }
 
-    /// It has not answered, or not with anything of use.
-    pub(super) fn failed(&self, error: &TryError) {
+    /// It has not answered within its budget, and was not listened to any longer. That puts it in doubt; whether it is
+    /// silent or only slow is found out by those who listen to the end.
+    pub(super) fn overdue(&self, now: Instant) {
+        self.latency.note(self.settings.max_try_budget, now);
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has not answered to the end, or not with anything of use.
+    pub(super) fn failed(&self, error: &TryError, now: Instant) {
         match error {
             // Our own limit says nothing about the server.
             TryError::Full(_) => return,
             // The server is there. What it says about a name may be up to whoever owns the name, and must not decide
             // whether others are asked here.
-            TryError::BadAnswer(_) => return self.alive(),
-            TryError::Timeout | TryError::Connection(_) => {}
+            TryError::BadAnswer(_) => self.alive(),
+            TryError::Timeout | TryError::Connection(_) => self.silent(error),
         }
+        self.latency.note(self.settings.max_try_budget, now);
+    }
+
+    fn silent(&self, error: &TryError) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures >= FALL && !self.dead.swap(true, Ordering::Relaxed) {
             self.metrics.state(State::Down);

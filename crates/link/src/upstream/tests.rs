@@ -5,6 +5,7 @@ mod failover;
 mod forgeries;
 mod groups;
 mod latency;
+mod slow;
 mod streams;
 mod unusable;
 

@@ -37,10 +37,13 @@ use self::waiter::Waiter;
 use crate::metrics::ServerMetrics;
 use crate::question::{Padding, encode, randomize_case};
 
+#[cfg(test)]
+pub(super) use self::ports::BUFFERS_ARE_FULL;
 pub(super) use self::ports::{OpenError, Ports};
 pub(super) use self::waiter::Event;
 
-/// The road to one server. Its driver starts with the first question and ends with this.
+/// The road to one server. Its driver starts with the first question and ends with this; should it end before, by a
+/// fault, the next question starts another.
 pub(super) struct UdpRoad {
     server: SocketAddr,
     ports: Arc<Ports>,
@@ -61,8 +64,13 @@ struct Desk {
     outbox: Outbox,
     /// The driver, unless it has been woken already.
     driver: Option<Waker>,
+    /// There is a driver.
+    is_driven: bool,
     /// The road is gone.
     closing: bool,
+    /// The driver panics at its next turn.
+    #[cfg(test)]
+    breaks: bool,
 }
 
 impl UdpRoad {
@@ -75,13 +83,16 @@ impl UdpRoad {
     /// While others are in flight more is likely to be asked in this very moment: it leaves together with what everyone
     /// asks who is ready to run. A question that is alone leaves at once.
     pub(super) fn submit(&self, ask: &Ask, until: Instant, now: Instant) -> Result<UdpQuestion<'_>, OpenError> {
-        let shared = self.shared().map_err(OpenError::NoSocket)?;
+        let shared = self.shared().map_err(OpenError::NoRoom)?;
         let mut wire = encode(0, ask, &ask.question.name, &ask.path, Padding::Off);
         let name = ask.question.name.as_wire().len();
         randomize_case(&mut wire[Header::LEN..Header::LEN + name]);
         let waiter = Arc::new(Waiter::new(wire, name));
 
         let (mut desk, placed) = self.place(shared, &waiter, until, now);
+        if !std::mem::replace(&mut desk.is_driven, true) {
+            tokio::spawn(Driver::new(Arc::clone(shared)));
+        }
         let (socket, place) = match placed {
             Ok(placed) => placed,
             Err(error) => {
@@ -93,7 +104,7 @@ impl UdpRoad {
         let question = UdpQuestion { shared, waiter, place };
         if desk.pool.waiting() == 1 {
             shared.release(desk);
-            outgoing.send(&mut Vec::new()).map_err(OpenError::NotReachable)?;
+            outgoing.send(&mut Vec::new()).map_err(OpenError::of_sending)?;
         } else {
             desk.outbox.push(outgoing);
             shared.release(desk);
@@ -120,7 +131,7 @@ impl UdpRoad {
         let mut desk = shared.lock();
         let placed = match fresh {
             Ok(fresh) => shared.add(&mut desk.pool, fresh, waiter, until, now),
-            Err(OpenError::NoSocket(error)) => desk.pool.join_any(waiter, until, now).ok_or(OpenError::NoSocket(error)),
+            Err(OpenError::NoRoom(error)) => desk.pool.join_any(waiter, until, now).ok_or(OpenError::NoRoom(error)),
             Err(error) => Err(error),
         };
         (desk, placed)
@@ -132,21 +143,13 @@ impl UdpRoad {
         }
         #[allow(deprecated, reason = "its heir is unsafe; an OwnedFd is one descriptor for life, as it demands")]
         let epoll = AsyncFd::with_interest(epoll::create(CreateFlags::CLOEXEC)?, Interest::READABLE)?;
-        let shared = Arc::new(Shared { epoll, desk: Mutex::default(), metrics: Arc::clone(&self.metrics) });
-        let mut first = false;
-        let started = self.started.get_or_init(|| {
-            first = true;
-            Arc::clone(&shared)
-        });
-        if first {
-            tokio::spawn(Driver::new(shared));
-        }
-        Ok(started)
+        let shared = Shared { epoll, desk: Mutex::default(), metrics: Arc::clone(&self.metrics) };
+        Ok(self.started.get_or_init(|| Arc::new(shared)))
     }
 }
 
 fn no_room() -> OpenError {
-    OpenError::NoSocket(io::Error::other("too many sockets are open to this upstream"))
+    OpenError::NoRoom(io::Error::other("too many sockets are open to this upstream"))
 }
 
 impl Drop for UdpRoad {
@@ -181,8 +184,8 @@ impl Shared {
         let slot = EventData::new_u64(place.slot as u64);
         if let Err(error) = epoll::add(&self.epoll, &fresh.udp, slot, EventFlags::IN) {
             pool.fail(place.slot);
-            pool.leave(place, now);
-            return Err(OpenError::NoSocket(error.into()));
+            pool.leave(place, waiter, now);
+            return Err(OpenError::NoRoom(error.into()));
         }
         Ok((fresh, place))
     }
@@ -214,7 +217,7 @@ impl UdpQuestion<'_> {
     /// [`Event::Expired`] comes then, and not when it was to come before.
     pub(super) fn wait_until(&self, until: Instant) {
         let mut desk = self.shared.lock();
-        desk.pool.wait_until(self.place, until);
+        desk.pool.wait_until(self.place, &self.waiter, until);
         self.shared.release(desk);
     }
 }
@@ -222,7 +225,7 @@ impl UdpQuestion<'_> {
 impl Drop for UdpQuestion<'_> {
     fn drop(&mut self) {
         let mut desk = self.shared.lock();
-        desk.pool.leave(self.place, Instant::now());
+        desk.pool.leave(self.place, &self.waiter, Instant::now());
         self.shared.release(desk);
     }
 }

@@ -3,7 +3,9 @@
 //! Shared by all questions; made by the first one, and again, with back-off, when it is lost. A TLS connection is made
 //! before anybody asks, made again at once when it is lost while in use, and replaced after a while.
 
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -114,13 +116,18 @@ impl WarmLink {
     }
 
     /// Asks within the caller's time. A connection that was lost under the question is made anew once: servers may
-    /// close an idle one at any time (RFC 7766 6.2.4).
-    pub(super) async fn ask(self: &Arc<Self>, question: &[u8]) -> Result<Bytes, LinkError> {
+    /// close an idle one at any time (RFC 7766 6.2.4). One that has brought nothing until `overdue` gets no further
+    /// questions; this one is still listened to.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        question: &[u8],
+        overdue: std::time::Instant,
+    ) -> Result<Bytes, LinkError> {
         let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.asked.store(now.max(1), Ordering::Relaxed);
         let link = self.link().await?;
         let suspect = Suspect { warm: self, answered: link.exchange.answered(), link: &link };
-        let answer = link.ask(question).await;
+        let answer = suspect.watch(overdue, link.ask(question)).await;
         std::mem::forget(suspect);
         match answer {
             Err(LinkError::Lost(_)) => self.link().await?.ask(question).await,
@@ -228,19 +235,40 @@ async fn keep(warm: Weak<WarmLink>, kept: Kept, made: Arc<Notify>) {
     }
 }
 
-/// Dropped when the asker ran out of time. A connection that brought nothing at all in the meantime may be dead
-/// without having said so: the next question takes a new one.
+/// Looked at when a question is overdue, and when the asker leaves. A connection that brought nothing at all in the meantime
+/// may be dead without having said so: the next question takes a new one.
 struct Suspect<'a> {
     warm: &'a WarmLink,
     link: &'a Arc<StreamLink>,
     answered: u64,
 }
 
-impl Drop for Suspect<'_> {
-    fn drop(&mut self) {
+impl Suspect<'_> {
+    /// Awaits an answer, and looks when it is overdue. Who asks polls at that time anyway: no timer is needed here.
+    async fn watch<T>(&self, overdue: std::time::Instant, answer: impl Future<Output = T>) -> T {
+        let mut answer = pin!(answer);
+        let mut looked = false;
+        poll_fn(|cx| {
+            let answer = answer.as_mut().poll(cx);
+            if answer.is_pending() && !looked && std::time::Instant::now() >= overdue {
+                looked = true;
+                self.look();
+            }
+            answer
+        })
+        .await
+    }
+
+    fn look(&self) {
         if self.link.exchange.answered() == self.answered {
             self.warm.current.rcu(|current| current.clone().filter(|current| !Arc::ptr_eq(current, self.link)));
         }
+    }
+}
+
+impl Drop for Suspect<'_> {
+    fn drop(&mut self) {
+        self.look();
     }
 }
 

@@ -88,6 +88,7 @@ async fn a_server_is_tried_three_times_at_most() {
     .await;
     let mut settings = settings(&[address]);
     settings.max_try_budget = Duration::from_millis(20);
+    settings.deadline = Duration::from_millis(300);
     let (group, _) = start(settings);
     assert!(group.answer(&ask("www.example.com")).await.is_err());
     assert_eq!(asked.load(Ordering::Relaxed), choice::TRIES_PER_SERVER);

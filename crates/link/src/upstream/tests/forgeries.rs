@@ -56,6 +56,24 @@ async fn no_forgery_is_taken_for_the_answer() {
     }
 }
 
+/// The longer wait for a late answer is no gap: what is forged after the budget of the try is passed over as well.
+#[tokio::test]
+async fn no_forgery_is_taken_for_a_late_answer() {
+    for kind in 0..6 {
+        let address = udp_server(move |query, _| {
+            let (_, forgery) = forgeries(query).swap_remove(kind);
+            let later = Duration::from_millis(150);
+            vec![(later, forgery), (later, wire(&answer(query, GOOD)))]
+        })
+        .await;
+        let mut settings = settings(&[address]);
+        settings.max_try_budget = Duration::from_millis(50);
+        let (group, registry) = start(settings);
+        assert_eq!(address_in(&group.answer(&ask("www.example.com")).await.unwrap()), GOOD, "forgery {kind}");
+        assert!(count(&registry, "strait_upstream_ignored_replies_total", &[]) > 0, "forgery {kind}");
+    }
+}
+
 /// After three forgeries the question goes over TCP, where forging does not work.
 #[tokio::test]
 async fn many_forgeries_lead_to_tcp() {

@@ -78,7 +78,7 @@ impl Driver {
 
     /// Sends a batch, back to back. What cannot be sent costs only itself.
     fn send(&mut self) {
-        for outgoing in self.batch.drain(..) {
+        for outgoing in self.batch.drain(..).filter(|outgoing| !outgoing.is_abandoned()) {
             if let Err(error) = outgoing.send(&mut self.wire) {
                 outgoing.waiter.tell(Event::Failed(error));
             }
@@ -99,6 +99,8 @@ impl Future for Driver {
         if desk.closing {
             return Poll::Ready(());
         }
+        #[cfg(test)]
+        assert!(!std::mem::take(&mut desk.breaks), "the driver breaks");
         match &mut desk.driver {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
@@ -115,6 +117,25 @@ impl Future for Driver {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    /// When it ends before its road does, by a fault, nobody may wait for what nobody hears any more. The next question
+    /// starts another driver, with fresh sockets.
+    fn drop(&mut self) {
+        let mut desk = self.shared.lock();
+        if desk.closing {
+            return;
+        }
+        let (pool, outbox) = (std::mem::take(&mut desk.pool), std::mem::take(&mut desk.outbox));
+        desk.driver = None;
+        desk.is_driven = false;
+        drop(desk);
+        drop(outbox);
+        for waiter in pool.into_waiting() {
+            waiter.tell(Event::Failed(io::Error::other("who hears the answers has ended; the next question is heard")));
+        }
     }
 }
 

@@ -31,11 +31,17 @@ impl Outgoing {
         wire.clear();
         wire.extend_from_slice(&self.waiter.wire);
         wire[..2].copy_from_slice(&self.id.to_be_bytes());
-        self.socket.udp.send(wire).map(drop)
+        self.socket.send(wire)
+    }
+
+    /// Whether the asker has left: nobody else holds the mailbox then.
+    pub(super) fn is_abandoned(&self) -> bool {
+        Arc::strong_count(&self.waiter) == 1
     }
 }
 
-/// What waits to be sent: no more than has a place in the pool.
+/// What waits to be sent: what was asked since the driver's last turn. Who leaves before it is sent keeps a place here until
+/// that turn, and is passed over then.
 #[derive(Default)]
 pub(super) struct Outbox {
     queue: Vec<Outgoing>,

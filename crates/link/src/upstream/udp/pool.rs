@@ -146,14 +146,13 @@ impl Pool {
         self.slots.get(at).and_then(Option::as_ref).map_or(0, |slot| slot.waiting)
     }
 
-    /// Nobody waits for this answer any more.
-    pub(super) fn leave(&mut self, place: Place, now: Instant) {
+    /// Nobody waits for this answer any more. A waiter whose place is another's was here before a driver failed.
+    pub(super) fn leave(&mut self, place: Place, waiter: &Arc<Waiter>, now: Instant) {
         let Some(slot) = self.slots.get_mut(place.slot).and_then(Option::as_mut) else { return };
-        let Some(entry) = slot.entries.iter_mut().find(|entry| entry.id == place.id) else { return };
-        if entry.waiter.take().is_some() {
-            slot.waiting -= 1;
-            self.waiting -= 1;
-        }
+        let Some(entry) = slot.entries.iter_mut().find(|entry| entry.is_of(place, waiter)) else { return };
+        entry.waiter = None;
+        slot.waiting -= 1;
+        self.waiting -= 1;
         entry.until = None;
         if !slot.takes_questions && slot.waiting == 0 {
             // To be closed, together with others.
@@ -162,9 +161,9 @@ impl Pool {
     }
 
     /// Waits until another time.
-    pub(super) fn wait_until(&mut self, place: Place, until: Instant) {
+    pub(super) fn wait_until(&mut self, place: Place, waiter: &Arc<Waiter>, until: Instant) {
         let Some(slot) = self.slots.get_mut(place.slot).and_then(Option::as_mut) else { return };
-        if let Some(entry) = slot.entries.iter_mut().find(|entry| entry.id == place.id && entry.waiter.is_some()) {
+        if let Some(entry) = slot.entries.iter_mut().find(|entry| entry.is_of(place, waiter)) {
             entry.until = Some(until);
             slot.earliest = sooner(slot.earliest, until);
             self.becomes_due(until);
@@ -201,6 +200,11 @@ impl Pool {
         self.shut(at);
         let slot = self.slots.get(at).and_then(Option::as_ref);
         slot.into_iter().flat_map(|slot| slot.entries.iter().filter_map(|entry| entry.waiter.clone())).collect()
+    }
+
+    /// Everyone who waits; the sockets are closed.
+    pub(super) fn into_waiting(self) -> Vec<Arc<Waiter>> {
+        self.slots.into_iter().flatten().flat_map(|slot| slot.entries).filter_map(|entry| entry.waiter).collect()
     }
 
     fn becomes_due(&mut self, at: Instant) {

@@ -4,12 +4,13 @@
 //! as many (RFC 5452 9.2, RFC 6056 3.2). Left out is what is likely to be wanted by others on a node: what the operator
 //! has reserved, node ports, and the ports of daemons that may start while we hold theirs.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -71,13 +72,12 @@ impl Ports {
 
     /// A socket on a random port that hears `server` only.
     pub(super) fn open(&self, server: SocketAddr) -> Result<BoundedSocket, OpenError> {
-        let held = Held::take().ok_or_else(|| OpenError::NoSocket(too_many()))?;
+        let held = Held::take().ok_or_else(|| OpenError::NoRoom(too_many()))?;
         let kind = Type::DGRAM.nonblocking().cloexec();
-        let socket =
-            Socket::new(Domain::for_address(server), kind, Some(Protocol::UDP)).map_err(OpenError::NoSocket)?;
+        let socket = Socket::new(Domain::for_address(server), kind, Some(Protocol::UDP)).map_err(OpenError::NoRoom)?;
         let drawn = (0..DRAWS).any(|_| socket.bind(&any(server, self.draw()).into()).is_ok());
         if !drawn {
-            socket.bind(&any(server, 0).into()).map_err(OpenError::NoSocket)?;
+            socket.bind(&any(server, 0).into()).map_err(OpenError::NoRoom)?;
         }
         socket.connect(&server.into()).map_err(OpenError::NotReachable)?;
         Ok(BoundedSocket { udp: socket.into(), _held: held })
@@ -103,19 +103,46 @@ fn too_many() -> io::Error {
     io::Error::other("upstreams have their part of the open files already; raise the limit of open files")
 }
 
-/// Why there is no socket to ask with.
+/// Why a question cannot be asked over UDP.
 #[derive(Debug)]
 pub(in crate::upstream) enum OpenError {
-    /// We have none: too many open files, no free port. Not the server's fault.
-    NoSocket(io::Error),
+    /// It is up to us: too many open files, no free port, a full send buffer. Not the server's fault.
+    NoRoom(io::Error),
     /// The system says that the server cannot be reached.
     NotReachable(io::Error),
+}
+
+impl OpenError {
+    /// Of what the system says when a question is sent, or afterwards. A full buffer is our limit, and so is what no
+    /// system has said but we ourselves.
+    pub(in crate::upstream) fn of_sending(error: io::Error) -> Self {
+        let is_ours = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory | ErrorKind::Other)
+            || error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error());
+        if is_ours { Self::NoRoom(error) } else { Self::NotReachable(error) }
+    }
 }
 
 /// A socket that counts among those of this process.
 pub(super) struct BoundedSocket {
     pub(super) udp: UdpSocket,
     _held: Held,
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Whether the send buffers of all sockets are full, for who runs on this thread.
+    pub(in crate::upstream) static BUFFERS_ARE_FULL: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+impl BoundedSocket {
+    /// Sends a question, now or not at all.
+    pub(super) fn send(&self, wire: &[u8]) -> io::Result<()> {
+        #[cfg(test)]
+        if BUFFERS_ARE_FULL.get() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.udp.send(wire).map(drop)
+    }
 }
 
 /// Sockets to upstreams that are open now.
@@ -172,6 +199,24 @@ mod tests {
         let distinct: std::collections::HashSet<u16> = drawn.into_iter().collect();
         let all = PORTS.filter(|port| !ports.avoided.iter().any(|range| range.contains(port))).count();
         assert!(distinct.len() > all - 10, "{} of {all}", distinct.len());
+    }
+
+    #[test]
+    fn a_full_buffer_is_our_limit() {
+        // What the system says, and whether it is up to us.
+        let cases = [
+            (io::Error::from_raw_os_error(Errno::AGAIN.raw_os_error()), true),
+            (io::Error::from_raw_os_error(Errno::NOBUFS.raw_os_error()), true),
+            (io::Error::from_raw_os_error(Errno::NOMEM.raw_os_error()), true),
+            (io::Error::other("said here"), true),
+            (io::Error::from_raw_os_error(Errno::CONNREFUSED.raw_os_error()), false),
+            (io::Error::from_raw_os_error(Errno::NETUNREACH.raw_os_error()), false),
+            (io::Error::from_raw_os_error(Errno::PERM.raw_os_error()), false),
+        ];
+        for (error, ours) in cases {
+            let text = error.to_string();
+            assert_eq!(matches!(OpenError::of_sending(error), OpenError::NoRoom(_)), ours, "{text}");
+        }
     }
 
     /// A port that is taken is no error: another is drawn.

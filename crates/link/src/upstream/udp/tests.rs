@@ -110,9 +110,11 @@ async fn who_is_ready_to_run_may_queue_before_the_batch_leaves() {
     // The driver is woken by this one, and so has its turn before the task.
     let _first = submit(&road, "first.example.com");
     let other = Arc::clone(&road);
-    let task = tokio::spawn(async move { drop(submit(&other, "second.example.com")) });
+    let task = tokio::spawn(async move {
+        let _second = submit(&other, "second.example.com");
+        eventually("all have come", || async { !other.shared().unwrap().lock().outbox.is_waiting() }).await;
+    });
     task.await.unwrap();
-    eventually("all have come", || async { !road.shared().unwrap().lock().outbox.is_waiting() }).await;
     assert_eq!((batches(&road), heard(&server).len()), (1, 3));
 }
 
@@ -154,5 +156,71 @@ async fn a_queued_question_that_cannot_be_sent_is_told_so() {
     assert_eq!(names, ["first.example.com.", "other.example.com."]);
     for untouched in [&first, &questions[1]] {
         assert!(poll_fn(|cx| Poll::Ready(untouched.poll(cx).is_pending())).await);
+    }
+}
+
+#[tokio::test]
+async fn a_queued_question_whose_asker_has_left_is_not_sent() {
+    let server = listener();
+    let road = road(server.local_addr().unwrap());
+    let _alone = submit(&road, "alone.example.com");
+    drop(submit(&road, "left.example.com"));
+    let _last = submit(&road, "last.example.com");
+    eventually("nothing is left", || async { !road.shared().unwrap().lock().outbox.is_waiting() }).await;
+    let names: Vec<String> = heard(&server).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["alone.example.com.", "last.example.com."]);
+}
+
+/// As when a question that is alone is refused: who asked is told why.
+#[tokio::test]
+async fn a_full_buffer_is_told_apart_from_a_server_that_is_not_there() {
+    let server = listener();
+    let road = road(server.local_addr().unwrap());
+    let now = Instant::now();
+    BUFFERS_ARE_FULL.set(true);
+    assert!(matches!(road.submit(&ask("alone.example.com"), now, now), Err(OpenError::NoRoom(_))));
+    BUFFERS_ARE_FULL.set(false);
+    let _alone = submit(&road, "alone.example.com");
+    let queued = submit(&road, "queued.example.com");
+    BUFFERS_ARE_FULL.set(true);
+    let Event::Failed(error) = poll_fn(|cx| queued.poll(cx)).await else { panic!("it was sent") };
+    assert!(matches!(OpenError::of_sending(error), OpenError::NoRoom(_)));
+}
+
+/// As a fault does.
+fn break_driver(shared: &Shared) {
+    let mut desk = shared.lock();
+    desk.breaks = true;
+    desk.driver.take().unwrap().wake();
+}
+
+/// A fault costs those who wait their answers, at once, and no one else.
+#[tokio::test]
+async fn after_a_fault_of_the_driver_the_next_question_is_answered() {
+    let server = udp_server(|query, _| match Message::parse(query).unwrap().questions[0].name.to_string() {
+        name if name.to_lowercase().starts_with("silent") => Vec::new(),
+        _ => vec![(Duration::ZERO, wire(&answer(query, [192, 0, 2, 1])))],
+    })
+    .await;
+    let road = road(server);
+    for _ in 0..2 {
+        let waiting = ["silent-1.example.com", "silent-2.example.com"].map(|name| submit(&road, name));
+        let shared = road.shared().unwrap();
+        eventually("the driver waits", || async { shared.lock().driver.is_some() }).await;
+        break_driver(shared);
+        for question in &waiting {
+            let Event::Failed(error) = poll_fn(|cx| question.poll(cx)).await else { panic!("somebody heard") };
+            // Not the server's fault.
+            assert!(matches!(OpenError::of_sending(error), OpenError::NoRoom(_)));
+        }
+        assert_eq!(shared.lock().pool.sockets(), 0);
+        let next = submit(&road, "www.example.com");
+        // Those from before leave nobody else's places.
+        drop(waiting);
+        assert_eq!(shared.lock().pool.waiting(), 1);
+        assert!(matches!(poll_fn(|cx| next.poll(cx)).await, Event::Response(_)));
+        let now = Instant::now();
+        let expiring = road.submit(&ask("silent-3.example.com"), now, now).unwrap();
+        assert!(matches!(poll_fn(|cx| expiring.poll(cx)).await, Event::Expired));
     }
 }

@@ -12,6 +12,11 @@ use crate::testing::{CUT, ask, eventually, serve_stream};
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(50);
 
+/// When a question is overdue: not in these tests.
+fn later() -> std::time::Instant {
+    std::time::Instant::now() + LONG
+}
+
 /// A server that echoes; while `cut` is not zero it cuts the connection instead. Counts its connections.
 async fn server() -> (SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -52,7 +57,7 @@ async fn a_kept_connection_stands_before_anybody_asks() {
     let kept = link(address, kept(LONG, LONG));
     eventually("it is connected", || async { connections.load(Ordering::Relaxed) == 1 }).await;
     eventually("it is in place", || async { kept.alive().is_some() }).await;
-    kept.ask(&question()).await.unwrap();
+    kept.ask(&question(), later()).await.unwrap();
     assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
 
@@ -60,7 +65,7 @@ async fn a_kept_connection_stands_before_anybody_asks() {
 async fn a_connection_lost_while_in_use_is_made_again_before_the_next_question() {
     let (address, connections, _) = server().await;
     let kept = link(address, kept(LONG, LONG));
-    kept.ask(&question()).await.unwrap();
+    kept.ask(&question(), later()).await.unwrap();
     kept.current.load().as_ref().unwrap().exchange.fail("cut");
     eventually("it is made again", || async { connections.load(Ordering::Relaxed) == 2 && kept.alive().is_some() })
         .await;
@@ -72,14 +77,14 @@ async fn rfc7766_6_2_3_a_connection_lost_while_idle_waits_for_the_next_question(
     let (address, connections, _) = server().await;
     let limits = Limits { idle: SHORT, kept: Some(Kept { used_within: Duration::ZERO, lifetime: LONG }) };
     let kept = link(address, limits);
-    kept.ask(&question()).await.unwrap();
+    kept.ask(&question(), later()).await.unwrap();
     eventually("it is closed", || async { kept.alive().is_none() }).await;
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
     let before = connections.load(Ordering::Relaxed);
     assert!(kept.alive().is_none());
-    kept.ask(&question()).await.unwrap();
+    kept.ask(&question(), later()).await.unwrap();
     assert_eq!(connections.load(Ordering::Relaxed), before + 1);
 }
 
@@ -87,7 +92,7 @@ async fn rfc7766_6_2_3_a_connection_lost_while_idle_waits_for_the_next_question(
 async fn an_old_connection_is_replaced_and_what_is_in_flight_is_answered() {
     let (address, connections, _) = server().await;
     let kept = link(address, kept(LONG, SHORT));
-    kept.ask(&question()).await.unwrap();
+    kept.ask(&question(), later()).await.unwrap();
     let first = kept.alive().unwrap();
     eventually("it is replaced", || async { kept.alive().is_some_and(|now| !Arc::ptr_eq(&now, &first)) }).await;
     assert!(connections.load(Ordering::Relaxed) >= 2);
@@ -100,10 +105,10 @@ async fn a_connection_that_is_cut_under_a_question_is_made_again_once() {
     let (address, connections, cut) = server().await;
     let warm = link(address, Limits::TCP);
     cut.store(1, Ordering::Relaxed);
-    warm.ask(&question()).await.unwrap();
+    warm.ask(&question(), later()).await.unwrap();
     assert_eq!(connections.load(Ordering::Relaxed), 2);
     cut.store(2, Ordering::Relaxed);
-    assert!(matches!(warm.ask(&question()).await, Err(LinkError::Lost(_))));
+    assert!(matches!(warm.ask(&question(), later()).await, Err(LinkError::Lost(_))));
 }
 
 #[tokio::test]

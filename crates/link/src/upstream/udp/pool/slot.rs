@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::ports::BoundedSocket;
 use super::super::waiter::Waiter;
+use super::Place;
 
 /// Questions that a socket takes.
 pub(super) const USES: RangeInclusive<u8> = 8..=24;
@@ -32,6 +33,13 @@ pub(super) struct Entry {
     pub(super) waiter: Option<Arc<Waiter>>,
     /// None once the waiter has been told.
     pub(super) until: Option<Instant>,
+}
+
+impl Entry {
+    /// Whether the place is this one, and still the waiter's.
+    pub(super) fn is_of(&self, place: Place, waiter: &Arc<Waiter>) -> bool {
+        self.id == place.id && self.waiter.as_ref().is_some_and(|own| Arc::ptr_eq(own, waiter))
+    }
 }
 
 impl Slot {

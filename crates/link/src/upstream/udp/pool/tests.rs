@@ -30,8 +30,9 @@ fn response(id: u16) -> Vec<u8> {
 fn full(now: Instant) -> Pool {
     let mut pool = Pool::default();
     for _ in 0..OPEN {
-        let place = pool.add(&socket(), &waiter(), now + SECOND, now);
-        pool.leave(place, now);
+        let waiter = waiter();
+        let place = pool.add(&socket(), &waiter, now + SECOND, now);
+        pool.leave(place, &waiter, now);
     }
     pool
 }
@@ -52,7 +53,8 @@ fn a_socket_takes_a_few_questions_and_is_closed_when_all_have_left() {
     let now = Instant::now();
     let mut pool = full(now);
     let mut places = Vec::new();
-    while let Some((_, place)) = pool.join_any(&waiter(), now + SECOND, now) {
+    let waiter = waiter();
+    while let Some((_, place)) = pool.join_any(&waiter, now + SECOND, now) {
         places.push(place);
     }
     // All are used up: none more often than it may, none with an id used twice.
@@ -67,10 +69,10 @@ fn a_socket_takes_a_few_questions_and_is_closed_when_all_have_left() {
     assert!(pool.sweep(now).1.is_empty());
     let last = places.pop().unwrap();
     for place in places {
-        pool.leave(place, now);
+        pool.leave(place, &waiter, now);
     }
     assert_eq!(pool.sweep(now).1.len(), OPEN - 1);
-    pool.leave(last, now);
+    pool.leave(last, &waiter, now);
     assert_eq!((pool.sweep(now).1.len(), pool.sockets()), (1, 0));
 }
 
@@ -116,11 +118,27 @@ fn whose_time_is_up_is_told_once() {
     assert!(pool.sweep(now + SECOND / 10).0.is_empty());
     // Waited for once more.
     assert!(pool.planned() > Some(now + SECOND / 5));
-    pool.wait_until(place, now + SECOND / 5);
+    pool.wait_until(place, &early, now + SECOND / 5);
     assert!(pool.plan());
     assert_eq!(pool.sweep(now + SECOND / 5).0.len(), 1);
-    pool.leave(place, now);
+    pool.leave(place, &early, now);
     assert_eq!(pool.sweep(now + 2 * SECOND).0.len(), 1);
+}
+
+/// As when the pool has been emptied under a waiter, and its place given to another.
+#[test]
+fn who_leaves_takes_nobody_elses_place() {
+    let now = Instant::now();
+    let mut pool = Pool::default();
+    let (own, other) = (waiter(), waiter());
+    let place = pool.add(&socket(), &own, now + SECOND, now);
+    pool.leave(place, &other, now);
+    pool.wait_until(place, &other, now);
+    assert_eq!(pool.waiting(), 1);
+    assert!(pool.sweep(now).0.is_empty());
+    pool.leave(place, &own, now);
+    pool.leave(place, &own, now);
+    assert_eq!((pool.waiting(), pool.waiting_on(place.slot)), (0, 0));
 }
 
 #[test]
@@ -147,7 +165,8 @@ fn datagrams_are_judged() {
     ];
     for (mut wire, reason) in cases {
         let mut pool = Pool::default();
-        let place = pool.add(&socket(), &waiter(), now + SECOND, now);
+        let waiter = waiter();
+        let place = pool.add(&socket(), &waiter, now + SECOND, now);
         if wire.len() >= 2 {
             wire[..2].copy_from_slice(&place.id.to_be_bytes());
         }
@@ -160,7 +179,7 @@ fn datagrams_are_judged() {
             Some(Verdict::Ignored(Ignored::Id, None))
         ));
         // Nobody waits any more.
-        pool.leave(place, now);
+        pool.leave(place, &waiter, now);
         assert!(matches!(pool.judge(place.slot, &response(place.id)), Some(Verdict::Ignored(Ignored::Late, None))));
     }
 }
