@@ -45,12 +45,12 @@ impl CatalogSettings {
 pub enum SyncState {
     /// Not every kind has been listed yet: nothing is told.
     Waiting,
-    /// What was on disk, saved at that time, is told until every kind has been listed.
+    /// What is told is as old as that: it was on disk, or changes have ceased to come.
     Stale {
-        /// When it was saved.
+        /// When it was saved, or when changes ceased to come.
         since: SystemTime,
     },
-    /// Every kind has been listed.
+    /// Every kind has been listed, and its changes come.
     Synced {
         /// Since when.
         since: SystemTime,

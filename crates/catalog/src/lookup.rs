@@ -32,8 +32,8 @@ pub(crate) enum Found<'a> {
     NameServer,
     /// A service, which has a name.
     Service(&'a ServiceView),
-    /// An endpoint, with its addresses.
-    Endpoint(Vec<IpAddr>),
+    /// An endpoint of a service, by its label.
+    Endpoint(&'a ServiceView, &'a [u8]),
     /// A port of a service.
     Port(&'a ServiceView, &'a [u8], Protocol),
     /// A pod.
@@ -110,7 +110,10 @@ fn below_svc<'a>(catalog: &'a Catalog, name: &Relative<'a>) -> Found<'a> {
         0 => Found::Service(service),
         1 => match Protocol::of_label(name.label(0)) {
             Some(protocol) => empty_if(service.has_protocol(protocol)),
-            None => service.endpoint(name.label(0)).map_or(Found::Nothing, Found::Endpoint),
+            None => match service.endpoint(name.label(0)).next() {
+                Some(_) => Found::Endpoint(service, name.label(0)),
+                None => Found::Nothing,
+            },
         },
         _ => match (name.label(0).split_first(), Protocol::of_label(name.label(1))) {
             (Some((b'_', port)), Some(protocol)) if service.has_port(port, protocol) => {

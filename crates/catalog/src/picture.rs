@@ -29,6 +29,8 @@ pub struct Picture {
     is_dirty: bool,
     /// Kinds that have been listed whole.
     listed: Vec<Kind>,
+    /// Of these, the kinds whose changes do not come any more.
+    lost: Vec<Kind>,
     /// The catalog to be published next; `touched` is still missing in it.
     next: Catalog,
     published: Arc<Catalog>,
@@ -70,6 +72,7 @@ impl Picture {
             touched: HashSet::default(),
             is_dirty: false,
             listed: Vec::new(),
+            lost: Vec::new(),
             published: Arc::new(next.clone()),
             next,
         }
@@ -82,8 +85,7 @@ impl Picture {
         snapshot.services.into_iter().for_each(|service| picture.apply_service(service));
         snapshot.slices.into_iter().for_each(|slice| picture.apply_slice(slice));
         snapshot.pods.into_iter().for_each(|pod| picture.apply_pod(pod));
-        picture.next.set_sync(SyncState::Stale { since: saved });
-        picture.is_dirty = true;
+        picture.set_sync(SyncState::Stale { since: saved });
         picture
     }
 
@@ -113,10 +115,26 @@ impl Picture {
         self.next.sync()
     }
 
-    /// The kinds that have not been listed yet, of those that are needed.
+    /// The kinds that are not up to date, of those that are needed: not listed yet, or lost since.
     pub fn missing(&self) -> impl Iterator<Item = Kind> {
         let needed = self.next.settings().kinds().iter().copied();
-        needed.filter(|kind| !self.listed.contains(kind))
+        needed.filter(|kind| !self.listed.contains(kind) || self.lost.contains(kind))
+    }
+
+    /// Changes of that kind do not come any more, since that time. What is known is told on, as stale.
+    pub fn lose(&mut self, kind: Kind, since: SystemTime) {
+        if !self.lost.contains(&kind) {
+            self.lost.push(kind);
+        }
+        if matches!(self.sync(), SyncState::Synced { .. }) && self.missing().next().is_some() {
+            self.set_sync(SyncState::Stale { since });
+        }
+    }
+
+    /// Changes of that kind come again, from where they ended. (After a gap there must be a list.)
+    pub fn resume(&mut self, kind: Kind) {
+        self.lost.retain(|lost| *lost != kind);
+        self.note_synced();
     }
 
     /// The catalog of what is known now. It costs what has changed since the last one; the last one when nothing has.
@@ -191,10 +209,18 @@ impl Picture {
         if !self.listed.contains(&kind) {
             self.listed.push(kind);
         }
+        self.resume(kind);
+    }
+
+    fn note_synced(&mut self) {
         if self.missing().next().is_none() && !matches!(self.sync(), SyncState::Synced { .. }) {
-            self.next.set_sync(SyncState::Synced { since: SystemTime::now() });
-            self.is_dirty = true;
+            self.set_sync(SyncState::Synced { since: SystemTime::now() });
         }
+    }
+
+    fn set_sync(&mut self, sync: SyncState) {
+        self.next.set_sync(sync);
+        self.is_dirty = true;
     }
 
     fn apply_service(&mut self, service: Arc<Service>) {

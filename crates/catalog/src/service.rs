@@ -10,6 +10,8 @@ use crate::{Endpoint, EndpointSlice, Label, Port, Protocol, Service, ServiceKind
 
 /// The most addresses of one family that are told: as many IPv6 addresses as a message holds with room to spare.
 const MAX_ADDRESSES: usize = 2_000;
+/// The most targets of SRV records that are looked at: more than a message holds.
+const MAX_TARGETS: usize = 2_000;
 
 /// What a service is found by: its name and its namespace as they stand in a question, each with its length.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,21 +152,17 @@ impl ServiceView {
         })
     }
 
-    /// The addresses of the endpoint with that name, a label in lower case; none when there is no such endpoint.
+    /// The addresses of the endpoint with that name, a label in lower case; some may come twice.
     ///
     /// Services with a ClusterIP have such names too: the specification is silent, the known server has them.
-    pub(crate) fn endpoint(&self, label: &[u8]) -> Option<Vec<IpAddr>> {
+    pub(crate) fn endpoint(&self, label: &[u8]) -> impl Iterator<Item = IpAddr> {
         let as_address = parse_dashed(label);
-        let mut addresses = Vec::new();
-        for (_, endpoint) in self.ready() {
-            match &endpoint.hostname {
-                Some(hostname) if hostname.is(label) => addresses.extend_from_slice(&endpoint.addresses),
-                Some(_) => {}
-                None => addresses.extend(endpoint.addresses.iter().filter(|address| as_address == Some(**address))),
-            }
-        }
-        in_order(&mut addresses);
-        (!addresses.is_empty()).then_some(addresses)
+        let names = self.ready().flat_map(|(_, endpoint)| Self::names(endpoint));
+        let is_meant = move |name: &EndpointName<'_>| match name {
+            EndpointName::Asked(hostname, _) => hostname.is(label),
+            EndpointName::Address(address) => as_address == Some(*address),
+        };
+        names.filter(is_meant).map(|name| name.address())
     }
 
     /// What an address is called here: the service when it is its own, and its endpoints.
@@ -235,6 +233,7 @@ impl ServiceView {
                         Self::names(endpoint).map(|name| Target { port: port.number, endpoint: Some(name) })
                     })
                 })
+                .take(MAX_TARGETS)
                 .collect(),
             ServiceKind::ExternalName(_) => Vec::new(),
         }
@@ -245,7 +244,8 @@ fn is_called(port: &Port, name: &[u8]) -> bool {
     port.name.as_ref().is_some_and(|label| label.is(name))
 }
 
-fn in_order<T: Ord>(items: &mut Vec<T>) {
+/// Sorts, and drops what comes twice.
+pub(crate) fn in_order<T: Ord>(items: &mut Vec<T>) {
     items.sort_unstable();
     items.dedup();
 }

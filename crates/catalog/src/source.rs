@@ -12,7 +12,7 @@ use strait_wire::{Answer, Class, Flags, Message, Name, NameError, Rcode, Rdata, 
 
 use crate::Catalog;
 use crate::lookup::{Found, Relative, find};
-use crate::service::anybody;
+use crate::service::{anybody, type_of};
 
 /// Which zone the catalog is given.
 #[derive(Debug, Clone)]
@@ -78,9 +78,16 @@ impl Source for CatalogZone {
                 Some(answer) => Some(Cow::Owned(answer.clone())),
                 None => Some(self.authority.no_data()),
             },
-            Found::Empty => Some(self.authority.no_data()),
+            // What there is is made when it is asked for; that there is nothing of a type lies ready.
+            Found::Endpoint(service, label) if service.endpoint(label).any(|address| type_of(address) == rtype) => None,
+            Found::Pod(address) if type_of(address) == rtype => None,
+            Found::Port(..) if rtype == RecordType::SRV => None,
+            Found::Version if rtype == RecordType::TXT => None,
+            Found::Apex | Found::NameServer => None,
+            Found::Endpoint(..) | Found::Pod(_) | Found::Port(..) | Found::Version | Found::Empty => {
+                Some(self.authority.no_data())
+            }
             Found::Nothing => Some(self.authority.no_name()),
-            _ => None,
         }
     }
 

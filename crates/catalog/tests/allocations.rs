@@ -53,6 +53,7 @@ fn ready_answers_of_a_catalog_allocate_nothing() {
         ("db.shop.svc.cluster.local", RecordType::A),
         // No such type; no such name, as search lists make them.
         ("db.shop.svc.cluster.local", RecordType::AAAA),
+        ("10-1-0-1.db.shop.svc.cluster.local", RecordType::AAAA),
         ("shop.svc.cluster.local", RecordType::A),
         ("web.shop.svc.cluster.local.svc.cluster.local", RecordType::A),
         ("www.example.com.cluster.local", RecordType::A),

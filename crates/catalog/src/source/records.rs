@@ -9,7 +9,7 @@ use strait_wire::{
 
 use super::CatalogZone;
 use crate::lookup::{Found, Relative, find};
-use crate::service::{ServiceView, Target, address_data, type_of};
+use crate::service::{ServiceView, Target, address_data, in_order, type_of};
 use crate::{Catalog, Protocol, SCHEMA_VERSION};
 
 /// What the records of an answer may take, in octets: then it fits a message, with its question and the names on the way.
@@ -94,7 +94,11 @@ impl Answering<'_> {
                 self.answer(self.record(name, RecordType::TXT, Rdata::opaque(version)));
             }
             Found::NameServer => self.addresses(name, rtype, &self.zone.settings.name_server),
-            Found::Endpoint(addresses) => self.addresses(name, rtype, &addresses),
+            Found::Endpoint(service, label) => {
+                let mut addresses: Vec<_> = service.endpoint(label).collect();
+                in_order(&mut addresses);
+                self.addresses(name, rtype, &addresses);
+            }
             Found::Pod(address) => self.addresses(name, rtype, &[address]),
             Found::Port(service, port, protocol) if is_asked(RecordType::SRV) => {
                 self.targets(name, service, Some((port, protocol)));

@@ -1,8 +1,9 @@
 //! The Kubernetes DNS specification 1.1.0, a table for each of its sections; each case says why.
 #![allow(clippy::unwrap_used)]
 
+use proptest::prelude::*;
 use strait_resolve::Source;
-use strait_wire::{Flags, RecordType};
+use strait_wire::{Flags, Name, RecordType};
 
 use crate::testing::*;
 use crate::{CatalogSettings, CatalogZone, Object, PodMode, ServiceKind};
@@ -391,7 +392,12 @@ fn what_is_asked_for_most_lies_ready() {
         ("svc.cluster.local", "A", true),
         // It leads elsewhere.
         ("out.shop.svc.cluster.local", "A", false),
+        // That there is none of a type, also where what there is is made.
+        ("10-1-0-1.db.shop.svc.cluster.local", "AAAA", true),
+        ("_http._tcp.web.shop.svc.cluster.local", "A", true),
+        ("dns-version.cluster.local", "A", true),
         // Made when it is asked for.
+        ("10-1-0-1.db.shop.svc.cluster.local", "A", false),
         ("_http._tcp.web.shop.svc.cluster.local", "SRV", false),
         // The road answers it by rules of its own (RFC 8482).
         ("web.shop.svc.cluster.local", "ANY", false),
@@ -399,6 +405,35 @@ fn what_is_asked_for_most_lies_ready() {
     for (asked, rtype, is_ready) in cases {
         let ready = zone.ready(name(asked).as_wire(), rtype.parse().unwrap()).is_some();
         assert_eq!(ready, is_ready, "{asked} {rtype}");
+    }
+}
+
+proptest! {
+    /// Whatever is asked, nothing panics, and what lies ready is what is made.
+    #[test]
+    fn ready_answers_agree_with_made_ones(
+        labels in prop::collection::vec(
+            prop_oneof![
+                8 => prop::sample::select(vec![
+                    "web", "db", "out", "shop", "svc", "pod", "dns", "ns", "dns-version", "_tcp", "_http", "_sql",
+                    "pod-0", "10-1-0-1", "fd00--1", "svc",
+                ]).prop_map(|label| label.as_bytes().to_vec()),
+                1 => prop::collection::vec(any::<u8>(), 1..20),
+            ],
+            0..7,
+        ),
+        rtype in prop::sample::select(vec!["A", "AAAA", "SRV", "TXT", "CNAME", "PTR", "ANY", "SOA", "NS", "TYPE65280"]),
+    ) {
+        let settings = CatalogSettings { pods: PodMode::Insecure, ..CatalogSettings::default() };
+        let zone = cluster_with(settings, vec![
+            cluster_ip("web.shop", &["10.0.0.1"], &["http/tcp/80"]),
+            headless("db.shop"),
+            slice("db.shop", "db-1", &["pod-0=10.1.0.2", "10.1.0.1", "fd00::1"], &["sql/tcp/1"]),
+            external("out.shop", "web.shop.svc.cluster.local"),
+        ]);
+        let labels = labels.iter().map(Vec::as_slice).chain([b"cluster".as_slice(), b"local"]);
+        let asked = Name::from_labels(labels).unwrap().to_string();
+        reply(&zone, &asked, rtype);
     }
 }
 

@@ -87,3 +87,37 @@ fn since_when_it_is_synced_does_not_change_with_another_list() {
     picture.apply(Change::Replace(Kind::Service, vec![cluster_ip("web.shop", &["10.0.0.1"], &[])]));
     assert_eq!(picture.publish().sync(), before);
 }
+
+#[test]
+fn what_changes_have_ceased_for_is_told_on_as_stale() {
+    let lost = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let stale = SyncState::Stale { since: lost };
+    let web = || vec![cluster_ip("web.shop", &["10.0.0.1"], &[])];
+    let mut picture = synced(CatalogSettings::default(), web());
+    let catalog = shared(&mut picture);
+    let zone = zone(Arc::clone(&catalog), "cluster.local");
+    // Pods are not needed.
+    picture.lose(Kind::Pod, lost);
+    assert!(matches!(picture.sync(), SyncState::Synced { .. }));
+    picture.lose(Kind::Service, lost);
+    // Since when is the first of it.
+    picture.lose(Kind::Endpoints, lost + Duration::from_secs(9));
+    catalog.store(picture.publish());
+    assert_eq!(catalog.load().sync(), stale);
+    check(&zone, &[(WEB, "A", "A 10.0.0.1"), ("no.shop.svc.cluster.local", "A", "NXDOMAIN")]);
+    // Each must be up to date again: by a list, or because nothing has been missed.
+    picture.apply(Change::Replace(Kind::Service, web()));
+    assert_eq!(picture.sync(), stale);
+    picture.resume(Kind::Endpoints);
+    assert!(matches!(picture.publish().sync(), SyncState::Synced { since } if since > lost));
+}
+
+#[test]
+fn what_was_never_listed_is_not_resumed() {
+    let mut picture = Picture::new(CatalogSettings::default());
+    for kind in [Kind::Namespace, Kind::Service, Kind::Endpoints] {
+        picture.lose(kind, SystemTime::now());
+        picture.resume(kind);
+    }
+    assert_eq!(picture.publish().sync(), SyncState::Waiting);
+}
