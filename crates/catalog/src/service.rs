@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use strait_wire::{Answer, Class, Flags, Message, Name, Question, Rcode, Rdata, Record, RecordType};
+use strait_wire::{Answer, Class, Name, Question, Rdata, RecordType};
 
 use crate::pods::{dashed, parse_dashed};
 use crate::{Endpoint, EndpointSlice, Label, Port, Protocol, Service, ServiceKind};
@@ -273,22 +273,6 @@ pub(crate) fn anybody(rtype: RecordType) -> Question {
 }
 
 fn ready_answer(rtype: RecordType, addresses: &[IpAddr], ttl: u32) -> Option<Answer> {
-    if addresses.is_empty() {
-        return None;
-    }
-    let question = anybody(rtype);
-    let mut message = Message::response(question.clone(), Rcode::NOERROR);
-    message.flags = message.flags.with(Flags::AA, true);
-    message.answers = addresses
-        .iter()
-        .map(|address| Record {
-            name: question.name.clone(),
-            rtype,
-            class: Class::IN,
-            ttl,
-            rdata: address_data(*address),
-        })
-        .collect();
     // As many as are told always fit.
-    Answer::for_any_name(&message).ok()
+    (!addresses.is_empty()).then(|| Answer::addresses_of_any_name(rtype, addresses, ttl).ok()).flatten()
 }

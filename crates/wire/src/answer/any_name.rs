@@ -1,7 +1,9 @@
 //! Answers that are the same for many names: what a wildcard says, or that there is nothing.
 
-use super::{Answer, ttl_offsets, with_places};
-use crate::{Class, Header, MAX_MESSAGE_LEN, Message, Name, Question, RecordType, WireError};
+use std::net::IpAddr;
+
+use super::{Answer, AnswerKind, ttl_offsets, with_places};
+use crate::{Class, Flags, Header, MAX_MESSAGE_LEN, Message, Name, Question, Rcode, RecordType, WireError};
 
 /// A pointer to the name of the question (RFC 1035 4.1.4).
 const TO_QUESTION: [u8; 2] = [0xc0, Header::LEN as u8];
@@ -44,6 +46,58 @@ impl Answer {
             for_any_name: true,
             names_no_other: settled.records().all(|record| record.name == asked && is_address(record.rtype)),
             ..model
+        })
+    }
+
+    /// The authoritative answer, for any name, that these are its addresses of that type; those of another family are
+    /// left out. As [`Answer::for_any_name`] would make it, without a message to be made of and taken apart.
+    pub fn addresses_of_any_name(rtype: RecordType, addresses: &[IpAddr], ttl: u32) -> Result<Self, WireError> {
+        // The head, the shortest question, and the most that a record takes.
+        let mut bytes = Vec::with_capacity(Header::LEN + 5 + addresses.len() * 28);
+        let flags = Flags(Flags::QR).with(Flags::AA, true);
+        Header { id: 0, flags, qdcount: 1, ancount: 0, nscount: 0, arcount: 0 }.write(&mut bytes);
+        let nobody = [Name::root().as_wire(), &[0, 0], &Class::IN.0.to_be_bytes()].concat();
+        bytes.extend_from_slice(&nobody);
+        let mut ttls = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            let (v4, v6);
+            let data: &[u8] = match (address, rtype) {
+                (IpAddr::V4(address), RecordType::A) => {
+                    v4 = address.octets();
+                    &v4
+                }
+                (IpAddr::V6(address), RecordType::AAAA) => {
+                    v6 = address.octets();
+                    &v6
+                }
+                _ => continue,
+            };
+            bytes.extend_from_slice(&TO_QUESTION);
+            bytes.extend_from_slice(&rtype.0.to_be_bytes());
+            bytes.extend_from_slice(&Class::IN.0.to_be_bytes());
+            // What is too long fits no `u16` here, and is refused below.
+            ttls.push(bytes.len() as u16);
+            bytes.extend_from_slice(&ttl.to_be_bytes());
+            bytes.extend_from_slice(&(data.len() as u16).to_be_bytes());
+            bytes.extend_from_slice(data);
+        }
+        if bytes.len() + Name::MAX_LEN > MAX_MESSAGE_LEN {
+            return Err(WireError::TooLong);
+        }
+        let (message_len, ancount) = (bytes.len() as u16, ttls.len() as u16);
+        bytes[6..8].copy_from_slice(&ancount.to_be_bytes());
+        Ok(Self {
+            octets: with_places(bytes, ttls.into_iter()),
+            message_len,
+            additional_at: message_len,
+            question_len: nobody.len() as u16,
+            rcode: Rcode::NOERROR,
+            kind: if ancount == 0 { AnswerKind::NoData } else { AnswerKind::Positive },
+            tells_of_others: false,
+            for_any_name: true,
+            names_no_other: true,
+            ttl: if ancount == 0 { 0 } else { ttl },
+            besides: None,
         })
     }
 
@@ -139,6 +193,38 @@ mod tests {
         let (model, answer) = (Answer::new(&wildcard()).unwrap(), Answer::for_any_name(&wildcard()).unwrap());
         assert_eq!((answer.kind(), answer.rcode(), answer.ttl()), (model.kind(), model.rcode(), model.ttl()));
         assert_eq!(answer.is_authoritative(), model.is_authoritative());
+    }
+
+    #[test]
+    fn addresses_are_told_as_a_message_of_them_would_be() {
+        let all: Vec<IpAddr> =
+            ["192.0.2.1", "2001:db8::1", "192.0.2.2"].iter().map(|text| text.parse().unwrap()).collect();
+        let asked = name("*.apps.example");
+        for (rtype, addresses) in
+            [(RecordType::A, &all[..]), (RecordType::AAAA, &all[..]), (RecordType::A, &all[1..2]), (RecordType::A, &[])]
+        {
+            let question = Question { name: asked.clone(), rtype, class: Class::IN };
+            let mut message = Message::response(question, Rcode::NOERROR);
+            message.flags = message.flags.with(crate::Flags::AA, true);
+            for address in addresses {
+                let data = match address {
+                    IpAddr::V4(address) if rtype == RecordType::A => address.octets().to_vec(),
+                    IpAddr::V6(address) if rtype == RecordType::AAAA => address.octets().to_vec(),
+                    _ => continue,
+                };
+                message.answers.push(record("*.apps.example", rtype, Rdata::opaque(data)));
+            }
+            let [model, answer] = [
+                Answer::for_any_name(&message).unwrap(),
+                Answer::addresses_of_any_name(rtype, addresses, 300).unwrap(),
+            ]
+            .map(|answer| format!("{answer:?}"));
+            assert_eq!(answer, model, "{rtype} {addresses:?}");
+        }
+        let many = |count: u32| (0..count).map(|n| IpAddr::V6(u128::from(n).into())).collect::<Vec<_>>();
+        let answer = |count| Answer::addresses_of_any_name(RecordType::AAAA, &many(count), 300);
+        assert_eq!(answer(2_330).unwrap().to_message().unwrap().answers.len(), 2_330);
+        assert!(answer(2_331).is_err() && answer(100_000).is_err(), "no room for the longest name");
     }
 
     #[test]
