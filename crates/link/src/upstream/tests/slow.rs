@@ -3,7 +3,7 @@
 use super::*;
 
 const BUDGET: Duration = Duration::from_millis(50);
-const SLOW: Duration = Duration::from_millis(300);
+const SLOW: Duration = Duration::from_millis(600);
 
 fn impatient(servers: &[SocketAddr]) -> UpstreamSettings {
     let mut settings = settings(servers);
@@ -92,7 +92,7 @@ async fn a_late_answer_over_tcp_is_heard() {
 async fn a_silent_server_is_marked_down_by_one_question() {
     let address = silent().await;
     let mut settings = impatient(&[address]);
-    settings.deadline = SLOW;
+    settings.deadline = 2 * SLOW;
     let (group, registry) = start(settings);
     let error = group.answer(&ask("www.example.com")).await.unwrap_err();
     assert_eq!(error.to_string(), format!("no upstream answered: {address} timed out"));
