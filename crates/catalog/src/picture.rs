@@ -3,13 +3,16 @@
 //! It keeps slices that have no service (yet, or any more), notes which services are touched by a change, and makes
 //! the next catalog by looking at these alone.
 
+mod snapshot;
+mod table;
+
 use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+pub use snapshot::Snapshot;
+use table::{Put, Table};
 
 use crate::service::{ServiceId, ServiceView};
 use crate::{
@@ -20,16 +23,15 @@ use crate::{
 pub struct Picture {
     services: HashMap<ServiceId, Known, RandomState>,
     namespaces: HashMap<Label, Namespace, RandomState>,
-    slices: HashTable<Arc<EndpointSlice>>,
-    pods: HashTable<Arc<Pod>>,
-    hasher: RandomState,
+    slices: Table<EndpointSlice>,
+    pods: Table<Pod>,
     /// Services whose part of the catalog must be made anew.
     touched: HashSet<ServiceId, RandomState>,
     /// Whether the catalog published last is not up to date.
     is_dirty: bool,
     /// Kinds that have been listed whole.
     listed: Vec<Kind>,
-    /// Of these, the kinds whose changes do not come any more.
+    /// Kinds whose changes do not come any more.
     lost: Vec<Kind>,
     /// The catalog to be published next; `touched` is still missing in it.
     next: Catalog,
@@ -50,15 +52,6 @@ struct Namespace {
     services: usize,
 }
 
-/// Everything that a picture holds, as it is kept on disk.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    pub(crate) namespaces: Vec<Label>,
-    pub(crate) services: Vec<Arc<Service>>,
-    pub(crate) slices: Vec<Arc<EndpointSlice>>,
-    pub(crate) pods: Vec<Arc<Pod>>,
-}
-
 impl Picture {
     /// An empty picture.
     pub fn new(settings: CatalogSettings) -> Self {
@@ -66,9 +59,8 @@ impl Picture {
         Self {
             services: HashMap::default(),
             namespaces: HashMap::default(),
-            slices: HashTable::new(),
-            pods: HashTable::new(),
-            hasher: RandomState::default(),
+            slices: Table::default(),
+            pods: Table::default(),
             touched: HashSet::default(),
             is_dirty: false,
             listed: Vec::new(),
@@ -76,17 +68,6 @@ impl Picture {
             published: Arc::new(next.clone()),
             next,
         }
-    }
-
-    /// A picture of what was saved at that time: it is told, as stale, until every kind has been listed.
-    pub fn restored(settings: CatalogSettings, snapshot: Snapshot, saved: SystemTime) -> Self {
-        let mut picture = Self::new(settings);
-        snapshot.namespaces.iter().for_each(|name| picture.set_namespace(name, true));
-        snapshot.services.into_iter().for_each(|service| picture.apply_service(service));
-        snapshot.slices.into_iter().for_each(|slice| picture.apply_slice(slice));
-        snapshot.pods.into_iter().for_each(|pod| picture.apply_pod(pod));
-        picture.set_sync(SyncState::Stale { since: saved });
-        picture
     }
 
     /// Takes a change in. What is told twice changes nothing.
@@ -154,17 +135,6 @@ impl Picture {
         Arc::clone(&self.published)
     }
 
-    /// Everything it holds: to be written by whoever may wait for a disk.
-    pub fn snapshot(&self) -> Snapshot {
-        let told = self.namespaces.iter().filter(|(_, namespace)| namespace.is_told);
-        Snapshot {
-            namespaces: told.map(|(name, _)| name.clone()).collect(),
-            services: self.services.values().filter_map(|known| known.service.clone()).collect(),
-            slices: self.slices.iter().cloned().collect(),
-            pods: self.pods.iter().cloned().collect(),
-        }
-    }
-
     fn apply_object(&mut self, object: Object) {
         match object {
             Object::Namespace(name) => self.set_namespace(&name, true),
@@ -198,10 +168,8 @@ impl Picture {
                 let services = self.services.values().filter_map(|known| known.service.as_ref());
                 services.map(|service| Key::new(service.namespace.as_str(), service.name.as_str())).collect()
             }
-            Kind::Endpoints => {
-                self.slices.iter().map(|slice| Key::new(slice.namespace.as_str(), &slice.name)).collect()
-            }
-            Kind::Pod => self.pods.iter().map(|pod| Key::new(pod.namespace.as_str(), &pod.name)).collect(),
+            Kind::Endpoints => self.slices.keys(),
+            Kind::Pod => self.pods.keys(),
         }
     }
 
@@ -244,21 +212,12 @@ impl Picture {
     }
 
     fn apply_slice(&mut self, slice: Arc<EndpointSlice>) {
-        let id = ServiceId::new(&slice.namespace, &slice.service);
-        let hash = self.hash(slice.namespace.as_str(), &slice.name);
-        let is = |there: &Arc<EndpointSlice>| there.namespace == slice.namespace && there.name == slice.name;
-        match self.slices.find_mut(hash, is) {
-            Some(there) if *there == slice => return,
-            Some(there) => {
-                let before = std::mem::replace(there, Arc::clone(&slice));
-                self.let_go(&before);
-            }
-            None => {
-                let hasher = &self.hasher;
-                let hash_of = |slice: &Arc<EndpointSlice>| hasher.hash_one((slice.namespace.as_str(), &*slice.name));
-                self.slices.insert_unique(hash, Arc::clone(&slice), hash_of);
-            }
+        match self.slices.put(&slice) {
+            Put::Nothing => return,
+            Put::New => {}
+            Put::InPlaceOf(before) => self.let_go(&before),
         }
+        let id = ServiceId::new(&slice.namespace, &slice.service);
         let slices = &mut self.services.entry(id.clone()).or_default().slices;
         let at = slices.partition_point(|other| other.name < slice.name);
         slices.insert(at, slice);
@@ -266,11 +225,9 @@ impl Picture {
     }
 
     fn delete_slice(&mut self, key: &Key) {
-        let hash = self.hash(&key.namespace, &key.name);
-        let is = |slice: &Arc<EndpointSlice>| slice.namespace.as_str() == &*key.namespace && slice.name == key.name;
-        let Ok(entry) = self.slices.find_entry(hash, is) else { return };
-        let (slice, _) = entry.remove();
-        self.let_go(&slice);
+        if let Some(slice) = self.slices.remove(key) {
+            self.let_go(&slice);
+        }
     }
 
     /// Takes a slice away from its service.
@@ -286,31 +243,20 @@ impl Picture {
         if self.next.settings().pods != PodMode::Verified {
             return;
         }
-        let hash = self.hash(pod.namespace.as_str(), &pod.name);
-        let is = |there: &Arc<Pod>| there.namespace == pod.namespace && there.name == pod.name;
-        match self.pods.find_mut(hash, is) {
-            Some(there) if *there == pod => return,
-            Some(there) => {
-                self.next.remove_pod(&there.namespace, &there.addresses);
-                *there = Arc::clone(&pod);
-            }
-            None => {
-                let hasher = &self.hasher;
-                let hash_of = |pod: &Arc<Pod>| hasher.hash_one((pod.namespace.as_str(), &*pod.name));
-                self.pods.insert_unique(hash, Arc::clone(&pod), hash_of);
-            }
+        match self.pods.put(&pod) {
+            Put::Nothing => return,
+            Put::New => {}
+            Put::InPlaceOf(before) => self.next.remove_pod(&before.namespace, &before.addresses),
         }
         self.next.add_pod(&pod.namespace, &pod.addresses);
         self.is_dirty = true;
     }
 
     fn delete_pod(&mut self, key: &Key) {
-        let hash = self.hash(&key.namespace, &key.name);
-        let is = |pod: &Arc<Pod>| pod.namespace.as_str() == &*key.namespace && pod.name == key.name;
-        let Ok(entry) = self.pods.find_entry(hash, is) else { return };
-        let (pod, _) = entry.remove();
-        self.next.remove_pod(&pod.namespace, &pod.addresses);
-        self.is_dirty = true;
+        if let Some(pod) = self.pods.remove(key) {
+            self.next.remove_pod(&pod.namespace, &pod.addresses);
+            self.is_dirty = true;
+        }
     }
 
     fn set_namespace(&mut self, name: &Label, is_told: bool) {
@@ -338,10 +284,6 @@ impl Picture {
         }
         self.touched.insert(id);
         self.is_dirty = true;
-    }
-
-    fn hash(&self, namespace: &str, name: &str) -> u64 {
-        self.hasher.hash_one((namespace, name))
     }
 }
 

@@ -1,0 +1,40 @@
+//! A picture as it is kept: its objects, shared, and a picture of them again.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::Picture;
+use crate::{CatalogSettings, EndpointSlice, Label, Pod, Service, SyncState};
+
+/// Everything that a picture holds, as it is kept on disk.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    pub(crate) namespaces: Vec<Label>,
+    pub(crate) services: Vec<Arc<Service>>,
+    pub(crate) slices: Vec<Arc<EndpointSlice>>,
+    pub(crate) pods: Vec<Arc<Pod>>,
+}
+
+impl Picture {
+    /// A picture of what was saved at that time: it is told, as stale, until every kind has been listed.
+    pub fn restored(settings: CatalogSettings, snapshot: Snapshot, saved: SystemTime) -> Self {
+        let mut picture = Self::new(settings);
+        snapshot.namespaces.iter().for_each(|name| picture.set_namespace(name, true));
+        snapshot.services.into_iter().for_each(|service| picture.apply_service(service));
+        snapshot.slices.into_iter().for_each(|slice| picture.apply_slice(slice));
+        snapshot.pods.into_iter().for_each(|pod| picture.apply_pod(pod));
+        picture.set_sync(SyncState::Stale { since: saved });
+        picture
+    }
+
+    /// Everything it holds: to be written by whoever may wait for a disk.
+    pub fn snapshot(&self) -> Snapshot {
+        let told = self.namespaces.iter().filter(|(_, namespace)| namespace.is_told);
+        Snapshot {
+            namespaces: told.map(|(name, _)| name.clone()).collect(),
+            services: self.services.values().filter_map(|known| known.service.clone()).collect(),
+            slices: self.slices.iter().cloned().collect(),
+            pods: self.pods.iter().cloned().collect(),
+        }
+    }
+}
