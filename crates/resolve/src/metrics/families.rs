@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
-use super::zone::{DURATIONS, KINDS, RCODES, TYPES, ZoneMetrics};
+use super::zone::{Counted, DURATIONS, KINDS, RCODES, TYPES, ZoneMetrics};
 use crate::Transport;
 
 /// Name, type, help and labels of each family.
@@ -89,6 +89,7 @@ impl Collector for ZoneCollector {
         let mut series: [Vec<Metric>; FAMILIES.len()] = Default::default();
         let [requests, responses, durations, hits, misses] = &mut series;
         for (label, zone) in self.0.lock().iter() {
+            let zone = &zone.counted();
             for transport in Transport::ALL {
                 for column in 0..=TYPES.len() {
                     let labels = [transport.as_str(), type_label(column), label];
@@ -142,7 +143,7 @@ fn counter(of: usize, values: &[&str], count: u64) -> Option<Metric> {
     (count > 0).then(counter)
 }
 
-fn histogram(zone: &ZoneMetrics, label: &str) -> Option<Metric> {
+fn histogram(zone: &Counted<'_>, label: &str) -> Option<Metric> {
     let mut total = 0;
     let mut upto = |bucket: usize| {
         total += zone.sum(|counts| counts.durations[bucket].get());

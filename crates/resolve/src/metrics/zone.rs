@@ -114,14 +114,24 @@ impl ZoneMetrics {
         }
     }
 
-    /// The sum over all workers of what `of` takes from each.
-    pub(super) fn sum(&self, of: impl Fn(&Counts) -> u64) -> u64 {
-        self.workers.iter().filter_map(OnceLock::get).map(|counts| of(counts)).fold(0, u64::wrapping_add)
+    /// What the workers have counted that have answered its questions.
+    pub(super) fn counted(&self) -> Counted<'_> {
+        Counted(self.workers.iter().filter_map(OnceLock::get).map(|counts| &**counts).collect())
     }
 
     fn mine(&self) -> (Worker, &Counts) {
         let worker = Worker::current();
         (worker, self.workers[worker.index()].get_or_init(Box::default))
+    }
+}
+
+/// The counters of all workers.
+pub(super) struct Counted<'a>(Vec<&'a Counts>);
+
+impl Counted<'_> {
+    /// The sum of what `of` takes from each.
+    pub(super) fn sum(&self, of: impl Fn(&Counts) -> u64) -> u64 {
+        self.0.iter().map(|counts| of(counts)).fold(0, u64::wrapping_add)
     }
 }
 
