@@ -67,13 +67,15 @@ impl AnswerCache {
 
     /// The entry under `key` that may be told without asking anybody: it is fresh, or past its time while its
     /// source is known to fail ([`Entry::write_cached`] tells either as it must be).
-    pub(crate) fn get(&self, key: &CacheKey, now: Moment) -> Option<Arc<Entry>> {
+    /// With it comes `now` as a moment: who finds nothing need not make one of it.
+    pub(crate) fn get(&self, key: &CacheKey, now: impl Into<Moment>) -> Option<(Arc<Entry>, Moment)> {
         let entry = self.table.as_ref()?.find(key)?;
+        let now = now.into();
         if entry.is_stale(now) && !(entry.is_told_past_its_time(now) && self.may_be_told_stale(&entry, now)) {
             return None;
         }
         self.count_hit(&entry);
-        Some(entry)
+        Some((entry, now))
     }
 
     /// The entry under `key` that may be told when its source does not answer: past its time, not for too long, and

@@ -7,14 +7,13 @@ mod chain;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chain::{Chain, Part};
 use strait_wire::{Answer, AnswerKind, ClusterPath, Name, Question};
 
 use crate::active::{ActiveRoute, ActiveTable};
 use crate::cache::{CacheKey, Entry};
-use crate::moment::Moment;
 use crate::resolver::{Road, SOURCE_BOUND};
 use crate::sharing::within;
 use crate::{Ask, SourceError};
@@ -40,7 +39,7 @@ impl Errand {
 pub(crate) async fn resolve(road: &Road, errand: &Errand) -> Arc<Entry> {
     let Errand { ask, active, .. } = errand;
     // An equal question may have been answered since the look-up.
-    if let Some(entry) = road.look_up(&CacheKey::of_ask(ask), &ask.path, active, Moment::now()) {
+    if let Some((entry, _)) = road.look_up(&CacheKey::of_ask(ask), &ask.path, active, Instant::now()) {
         return entry;
     }
     resolve_anew(road, errand).await
@@ -66,8 +65,8 @@ pub(crate) async fn resolve_anew(road: &Road, errand: &Errand) -> Arc<Entry> {
 
 /// What is said about the target of an alias; none when no zone holds it.
 async fn visit(road: &Road, ask: Ask, active: &Arc<ActiveTable>) -> Option<Part> {
-    let (key, now) = (CacheKey::of_ask(&ask), Moment::now());
-    if let Some(entry) = road.look_up(&key, &ask.path, active, now) {
+    let key = CacheKey::of_ask(&ask);
+    if let Some((entry, now)) = road.look_up(&key, &ask.path, active, Instant::now()) {
         return Some(Part::cached(&entry, now));
     }
     let route = active.find(key.name())?;

@@ -167,8 +167,8 @@ impl Road {
             Admission::Drop => return done(Step::Drop),
             Admission::Refuse(ede) => return done(Step::Refuse(Refusing::NotAllowed(ede))),
         }
-        let (key, now) = (CacheKey::of_query(&asked.query), Moment::from(asked.arrived));
-        if let Some(entry) = self.look_up(&key, &asked.path, active, now) {
+        let key = CacheKey::of_query(&asked.query);
+        if let Some((entry, now)) = self.look_up(&key, &asked.path, active, asked.arrived) {
             self.refresh_if_due(&entry, now, asked, active);
             return done(Step::Cached(entry, now));
         }
@@ -206,9 +206,9 @@ impl Road {
         key: &CacheKey,
         path: &ClusterPath,
         active: &ActiveTable,
-        now: Moment,
-    ) -> Option<Arc<Entry>> {
-        self.cache.get(key, now).filter(|entry| self.may_tell(entry, key, path, active))
+        now: impl Into<Moment>,
+    ) -> Option<(Arc<Entry>, Moment)> {
+        self.cache.get(key, now).filter(|(entry, _)| self.may_tell(entry, key, path, active))
     }
 
     /// The same of an answer past its time.

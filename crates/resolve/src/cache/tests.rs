@@ -53,7 +53,7 @@ impl Shelf {
     }
 
     fn get(&self, ask: &Ask, now: Moment) -> Option<Arc<Entry>> {
-        self.cache.get(&CacheKey::of_ask(ask), now)
+        self.cache.get(&CacheKey::of_ask(ask), now).map(|(entry, _)| entry)
     }
 
     fn get_stale(&self, ask: &Ask, now: Moment) -> Option<Arc<Entry>> {
