@@ -8,6 +8,7 @@
 pub mod client;
 pub mod cluster;
 pub mod grpc;
+pub mod kube_api;
 pub mod ordinary;
 pub mod pki;
 pub mod program;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 pub use client::{TlsIdentity, ask, ask_tcp, ask_udp, lines, query};
 pub use cluster::{Cluster, ClusterPlan, Home, peered};
 pub use grpc::{CoreDnsServer, GrpcClient};
+pub use kube_api::{ApiWeather, Collection, KubeApi, Role};
 pub use ordinary::OrdinaryServer;
 pub use pki::{Authority, Leaf};
 pub use program::{Folder, Program, gatewayctl};
