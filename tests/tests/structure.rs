@@ -53,7 +53,9 @@ const PROGRAM: &[&str] = &[
 /// Crates from outside that only some packages may import (parse at the edge, own types inside).
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("serde-saphyr", &["strait-config", "gatewayctl"]),
-    ("serde", &["strait-config", "strait-federation", "gatewayctl"]),
+    ("serde", &["strait-catalog", "strait-config", "strait-federation", "gatewayctl"]),
+    ("kube", &["strait-catalog"]),
+    ("k8s-openapi", &["strait-catalog"]),
     ("hickory-server", &["gatewayctl"]),
     ("hickory-resolver", &["strait-link"]),
     ("axum", &["strait-process"]),

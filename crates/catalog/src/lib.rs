@@ -6,7 +6,7 @@
 //!
 //! [`Picture`] takes changes in and tells what is there now as a [`Catalog`]; a catalog shares with the one before
 //! whatever has not changed. [`CatalogZone`] gives it a zone: the names of the Kubernetes DNS specification 1.1.0.
-//! Nothing here speaks to an API server.
+//! [`CatalogFeed`] is the road from an API server to a catalog; nothing else here speaks to one.
 
 mod catalog;
 mod disk;
@@ -18,6 +18,7 @@ mod reverse;
 mod service;
 mod shards;
 mod source;
+mod watch;
 
 #[cfg(test)]
 mod testing;
@@ -33,6 +34,7 @@ pub use picture::{Picture, Snapshot};
 pub use pods::PodMode;
 pub use reverse::{ReverseZone, reverse_zones};
 pub use source::{CatalogZone, ZoneSettings};
+pub use watch::{ApiAccess, ApiTimes, CatalogFeed, FeedCounts, FeedSettings, FeedState, WatchFault};
 
 /// The version of the names' schema that the catalog follows (specification 2.2).
 pub const SCHEMA_VERSION: &str = "1.1.0";

@@ -1,0 +1,189 @@
+//! The road from an API server to the catalog.
+//!
+//! ```text
+//! API server ─► Follower (one a kind: list, watch) ─► News ─► Keeper (owns the Picture) ─► ArcSwap<Catalog>
+//!                                                               └─► CatalogFile, FeedState
+//! ```
+//!
+//! This is the only part of the program that speaks to an API server for names, and the only one that knows the client.
+
+mod access;
+mod api;
+mod backoff;
+mod fault;
+mod follower;
+mod keeper;
+mod objects;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+pub use access::ApiAccess;
+pub use api::ApiTimes;
+pub use fault::WatchFault;
+
+use self::api::Api;
+use self::follower::Follower;
+use self::keeper::{Counts, Keeper, Saver};
+use self::objects::{RawNamespace, RawPod, RawService, RawSlice};
+use crate::{Catalog, CatalogFile, CatalogSettings, Kind, Picture, SyncState};
+
+/// News that wait for the keeper; over it the followers wait, and with them the API server.
+const MAX_WAITING_NEWS: usize = 1_024;
+
+/// Where the catalog comes from, and how.
+#[derive(Debug, Clone)]
+pub struct FeedSettings {
+    /// How the catalog tells what it knows.
+    pub catalog: CatalogSettings,
+    /// How the API server is reached.
+    pub access: ApiAccess,
+    /// How long it may take.
+    pub times: ApiTimes,
+    /// Where the catalog is kept for a start without the API server.
+    pub file: Option<PathBuf>,
+    /// How often it is saved while it changes; it is saved as well when changes cease, and at the end.
+    pub save_every: Duration,
+}
+
+impl FeedSettings {
+    /// Those for an API server, with the usual times, and nothing on disk.
+    pub fn new(access: ApiAccess) -> Self {
+        Self {
+            catalog: CatalogSettings::default(),
+            access,
+            times: ApiTimes::default(),
+            file: None,
+            save_every: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How the catalog stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedState {
+    /// How much is known.
+    pub sync: SyncState,
+    /// The kinds whose changes do not come, and why.
+    pub faults: BTreeMap<Kind, WatchFault>,
+}
+
+impl fmt::Display for FeedState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sync {
+            SyncState::Waiting => out.write_str("the cluster's services are not known yet")?,
+            SyncState::Stale { .. } => out.write_str("the cluster's services are told as they were")?,
+            SyncState::Synced { .. } => out.write_str("the cluster's services are current")?,
+        }
+        self.faults.iter().try_for_each(|(kind, fault)| write!(out, "; {kind:?}: {fault}"))
+    }
+}
+
+/// What a feed has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedCounts {
+    /// Changes told by the API server; a list is one.
+    pub changes: u64,
+    /// Catalogs published.
+    pub published: u64,
+    /// Names that were no DNS labels.
+    pub left_out: u64,
+}
+
+/// Keeps a catalog as an API server tells. Dropped, it stops; the last catalog stays.
+pub struct CatalogFeed {
+    catalog: Arc<ArcSwap<Catalog>>,
+    state: watch::Receiver<FeedState>,
+    counts: Arc<Counts>,
+    stop: oneshot::Sender<()>,
+    keeper: JoinHandle<()>,
+}
+
+impl CatalogFeed {
+    /// Starts with what is on disk and follows the API server, be it there or not. An error: how to reach it cannot be
+    /// known. Needs a tokio runtime.
+    pub async fn start(settings: FeedSettings) -> Result<Self, WatchFault> {
+        settings.access.client().await?;
+        let file = settings.file.as_ref().map(CatalogFile::new);
+        let mut picture = restore(settings.catalog, file.clone()).await;
+        let catalog = Arc::new(ArcSwap::new(picture.publish()));
+        let (tell_state, state) = watch::channel(FeedState { sync: picture.sync(), faults: BTreeMap::new() });
+        let counts = Arc::new(Counts::default());
+        let (tell, news) = mpsc::channel(MAX_WAITING_NEWS);
+        let mut followers = JoinSet::new();
+        for kind in settings.catalog.kinds() {
+            let follower = Follower::new(Api::new(settings.access.clone(), settings.times), tell.clone());
+            match kind {
+                Kind::Namespace => followers.spawn(follower.run::<RawNamespace>()),
+                Kind::Service => followers.spawn(follower.run::<RawService>()),
+                Kind::Endpoints => followers.spawn(follower.run::<RawSlice>()),
+                Kind::Pod => followers.spawn(follower.run::<RawPod>()),
+            };
+        }
+        let keeper = Keeper {
+            picture,
+            catalog: Arc::clone(&catalog),
+            state: tell_state,
+            counts: Arc::clone(&counts),
+            saver: file.map(|file| Saver::new(file, settings.save_every)),
+            faults: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let keeper = tokio::spawn(async move {
+            keeper.run(news, stopped).await;
+            drop(followers);
+        });
+        Ok(Self { catalog, state, counts, stop, keeper })
+    }
+
+    /// The catalog, whichever is the last.
+    pub fn catalog(&self) -> Arc<ArcSwap<Catalog>> {
+        Arc::clone(&self.catalog)
+    }
+
+    /// How it stands, and when that changes.
+    pub fn state(&self) -> watch::Receiver<FeedState> {
+        self.state.clone()
+    }
+
+    /// What has been done so far.
+    pub fn counts(&self) -> FeedCounts {
+        FeedCounts {
+            changes: self.counts.changes.load(Ordering::Relaxed),
+            published: self.counts.published.load(Ordering::Relaxed),
+            left_out: self.counts.left_out.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Stops, and waits until the catalog is on disk.
+    pub async fn stop(self) {
+        let Self { stop, keeper, .. } = self;
+        drop(stop);
+        let _ = keeper.await;
+    }
+}
+
+/// What was saved, or an empty picture: a file that cannot be used must not keep the gateway from starting.
+async fn restore(settings: CatalogSettings, file: Option<CatalogFile>) -> Picture {
+    let loaded = tokio::task::spawn_blocking(move || file.map(|file| file.load())).await;
+    match loaded.ok().flatten() {
+        Some(Ok(Some(restored))) => {
+            tracing::info!("the catalog on disk is told until the API server has told everything");
+            Picture::restored(settings, restored.snapshot, restored.saved)
+        }
+        Some(Err(error)) => {
+            tracing::warn!(%error, "the catalog on disk cannot be used");
+            Picture::new(settings)
+        }
+        Some(Ok(None)) | None => Picture::new(settings),
+    }
+}

@@ -1,0 +1,153 @@
+//! The API server as far as it is asked: pages of lists and watches, line by line.
+//!
+//! The client's own watcher is not used: it does not tell when a watch stands again, logs at every try, and reads
+//! lines of any length.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use kube::Client;
+use kube::core::Request;
+use kube::core::params::{ListParams, WatchParams};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::access::ApiAccess;
+use super::fault::{WatchFault, root_of};
+use super::objects::{Collection, Event, Page, Raw};
+
+/// Objects of a page.
+const PAGE_SIZE: u32 = 500;
+/// The longest page, in octets: 500 slices of 1,000 endpoints have some 200 MB.
+const MAX_PAGE: u64 = 256 << 20;
+/// The longest line of a watch, in octets: an object has at most 1.5 MiB where it is stored.
+const MAX_EVENT: u64 = 8 << 20;
+/// How much longer than it was to last a watch may be silent.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the API server may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiTimes {
+    /// Until a page of a list is there, or a watch stands.
+    pub request: Duration,
+    /// How long a watch lasts; one that has said nothing for a little longer is dead. In whole seconds.
+    pub watch: Duration,
+}
+
+impl Default for ApiTimes {
+    fn default() -> Self {
+        Self { request: Duration::from_secs(30), watch: Duration::from_secs(60) }
+    }
+}
+
+/// One client of the API server. A fault costs it its connections: which of them are dead is not known.
+pub(super) struct Api {
+    access: ApiAccess,
+    times: ApiTimes,
+    client: Option<Client>,
+}
+
+/// A watch that stands.
+pub(super) struct Watch {
+    lines: Lines,
+    line: Vec<u8>,
+    patience: Duration,
+    collection: Collection,
+}
+
+type Lines = Pin<Box<dyn AsyncBufRead + Send>>;
+
+impl Api {
+    pub(super) fn new(access: ApiAccess, times: ApiTimes) -> Self {
+        Self { access, times, client: None }
+    }
+
+    /// The page of a list that `token` leads to.
+    pub(super) async fn page<T: Raw>(&mut self, token: Option<String>) -> Result<Page<T>, WatchFault> {
+        let collection = T::COLLECTION;
+        let fields = collection.fields.map(str::to_owned);
+        let params = ListParams {
+            field_selector: fields,
+            limit: Some(PAGE_SIZE),
+            continue_token: token,
+            ..ListParams::default()
+        };
+        let request = Request::new(collection.path).list(&params);
+        let patience = self.times.request;
+        let page = async {
+            let body = self.send("list", collection, request).await?;
+            let mut octets = Vec::new();
+            let read = body.take(MAX_PAGE).read_to_end(&mut octets).await;
+            read.map_err(|error| WatchFault::Unreachable(root_of(&error)))?;
+            parse(&octets, collection)
+        };
+        let page = timeout(patience, page).await.unwrap_or(Err(WatchFault::Silent(patience)));
+        self.keep_if_well(page)
+    }
+
+    /// Watches what changes after `version`.
+    pub(super) async fn watch(&mut self, collection: Collection, version: &str) -> Result<Watch, WatchFault> {
+        // Watches that began together do not end together.
+        let lasts = self.times.watch.mul_f64(rand::random_range(0.8..=1.0)).as_secs().max(1);
+        let fields = collection.fields.map(str::to_owned);
+        let seconds = u32::try_from(lasts).unwrap_or(u32::MAX);
+        let params = WatchParams { field_selector: fields, timeout: Some(seconds), ..WatchParams::default() };
+        let request = Request::new(collection.path).watch(&params, version);
+        let patience = self.times.request;
+        let lines = timeout(patience, self.send("watch", collection, request)).await;
+        let lines = self.keep_if_well(lines.unwrap_or(Err(WatchFault::Silent(patience))))?;
+        let patience = Duration::from_secs(lasts) + GRACE.min(self.times.watch);
+        Ok(Watch { lines, line: Vec::new(), patience, collection })
+    }
+
+    /// Forgets the connections: they may be dead.
+    pub(super) fn reset(&mut self) {
+        self.client = None;
+    }
+
+    fn keep_if_well<T>(&mut self, outcome: Result<T, WatchFault>) -> Result<T, WatchFault> {
+        if outcome.is_err() {
+            self.reset();
+        }
+        outcome
+    }
+
+    async fn send(
+        &mut self,
+        verb: &'static str,
+        collection: Collection,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Lines, WatchFault> {
+        let unusable = |what| WatchFault::Unusable { resource: collection.resource, what };
+        let request = request.map_err(|error| unusable(root_of(&error)))?;
+        let client = match &self.client {
+            Some(client) => client,
+            None => self.client.insert(self.access.client().await?),
+        };
+        let body = client.request_stream(request).await.map_err(|error| WatchFault::of(error, verb, collection))?;
+        Ok(Box::pin(body))
+    }
+}
+
+impl Watch {
+    /// The next event; none when the watch has ended in order.
+    pub(super) async fn next<T: Raw>(&mut self) -> Result<Option<Event<T>>, WatchFault> {
+        self.line.clear();
+        let mut bounded = (&mut self.lines).take(MAX_EVENT);
+        let read = timeout(self.patience, bounded.read_until(b'\n', &mut self.line)).await;
+        let read = read.map_err(|_| WatchFault::Silent(self.patience))?;
+        match read.map_err(|error| WatchFault::Unreachable(root_of(&error)))? {
+            0 => Ok(None),
+            // A line that is cut off is no event.
+            _ if !self.line.ends_with(b"\n") && (self.line.len() as u64) < MAX_EVENT => Ok(None),
+            _ => parse(&self.line, self.collection).map(Some),
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(octets: &[u8], collection: Collection) -> Result<T, WatchFault> {
+    let unusable =
+        |error: serde_json::Error| WatchFault::Unusable { resource: collection.resource, what: error.to_string() };
+    serde_json::from_slice(octets).map_err(unusable)
+}

@@ -1,0 +1,184 @@
+//! Follows the objects of one kind: lists them, watches from there, and goes on where a watch ended.
+//!
+//! A watch that ends is opened again at once and without a word; only when that fails are changes lost. A list is asked
+//! for when there is nothing to go on from: at first, and when the server has forgotten its history (410).
+
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::api::{Api, Watch};
+use super::backoff::BackOff;
+use super::fault::WatchFault;
+use super::keeper::News;
+use super::objects::{Event, Raw};
+use crate::{Change, LabelReader};
+
+/// A watch that stood for so long was well.
+const STEADY: Duration = Duration::from_secs(1);
+
+/// Whoever follows one kind.
+pub(super) struct Follower {
+    api: Api,
+    news: mpsc::Sender<News>,
+    labels: LabelReader,
+    /// Changes up to here are known; none when there must be a list.
+    version: Option<String>,
+    /// When the server was heard last.
+    heard: SystemTime,
+    /// Why changes do not come, when they do not.
+    fault: Option<WatchFault>,
+}
+
+/// How a turn ended.
+enum Ended {
+    /// There is nobody to tell.
+    Unheard,
+    /// The watch that stood is over; why, unless it was in order.
+    Watched(Option<WatchFault>),
+    /// There was no list, or the watch could not be opened.
+    Failed(WatchFault),
+}
+
+impl From<WatchFault> for Ended {
+    fn from(fault: WatchFault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+impl Follower {
+    pub(super) fn new(api: Api, news: mpsc::Sender<News>) -> Self {
+        let (labels, heard) = (LabelReader::default(), SystemTime::now());
+        Self { api, news, labels, version: None, heard, fault: None }
+    }
+
+    /// Follows, until nobody wants to know.
+    pub(super) async fn run<T: Raw>(mut self) {
+        let mut back_off = BackOff::default();
+        loop {
+            let began = Instant::now();
+            let fault = match self.turn::<T>().await {
+                Ended::Unheard => return,
+                Ended::Watched(fault) => {
+                    if began.elapsed() >= STEADY {
+                        back_off.reset();
+                    }
+                    // What was said is understood no better when it is said again.
+                    let is_told = matches!(fault, Some(WatchFault::Unusable { .. }));
+                    self.note(fault.as_ref());
+                    fault.filter(|_| is_told)
+                }
+                Ended::Failed(fault) => {
+                    self.note(Some(&fault));
+                    Some(fault).filter(|fault| !fault.is_gone())
+                }
+            };
+            if let Some(fault) = fault
+                && self.lose::<T>(fault).await.is_err()
+            {
+                return;
+            }
+            sleep(back_off.wait()).await;
+        }
+    }
+
+    /// Lists, if there is nothing to go on from, and watches to the end.
+    async fn turn<T: Raw>(&mut self) -> Ended {
+        match self.open::<T>().await {
+            Ok(watch) => self.watch::<T>(watch).await,
+            Err(ended) => ended,
+        }
+    }
+
+    async fn open<T: Raw>(&mut self) -> Result<Watch, Ended> {
+        let version = match self.version.clone() {
+            Some(version) => version,
+            None => self.list::<T>().await?,
+        };
+        let watch = self.api.watch(T::COLLECTION, &version).await?;
+        self.heard = SystemTime::now();
+        if self.fault.take().is_some() {
+            self.tell(News::Resumed(T::COLLECTION.kind)).await?;
+        }
+        Ok(watch)
+    }
+
+    /// Tells everything there is. What changes meanwhile comes with the watch.
+    async fn list<T: Raw>(&mut self) -> Result<String, Ended> {
+        let mut objects = Vec::new();
+        let mut token = None;
+        let version = loop {
+            let page = self.api.page::<T>(token).await?;
+            let items = page.items.unwrap_or_default().into_iter();
+            objects.extend(items.filter_map(|raw| raw.trim(&mut self.labels)));
+            match page.metadata.next.filter(|next| !next.is_empty()) {
+                Some(next) => token = Some(next),
+                None => break page.metadata.resource_version,
+            }
+        };
+        self.tell(News::Changed(Change::Replace(T::COLLECTION.kind, objects), self.labels.left_out())).await?;
+        // A list says that changes come again.
+        self.fault = None;
+        self.version = Some(version.clone());
+        Ok(version)
+    }
+
+    async fn watch<T: Raw>(&mut self, mut watch: Watch) -> Ended {
+        loop {
+            let event = match watch.next::<T>().await {
+                Ok(Some(event)) => event,
+                Ok(None) => return Ended::Watched(None),
+                Err(fault) => return Ended::Watched(Some(fault)),
+            };
+            self.heard = SystemTime::now();
+            let (change, version) = match event {
+                Event::Added(raw) | Event::Modified(raw) => {
+                    let (key, version) = (raw.key(), raw.meta().resource_version.clone());
+                    // What has no name any more is gone.
+                    let change = raw.trim(&mut self.labels).map(Change::Apply);
+                    (Some(change.unwrap_or(Change::Delete(T::COLLECTION.kind, key))), version)
+                }
+                Event::Deleted(raw) => {
+                    (Some(Change::Delete(T::COLLECTION.kind, raw.key())), raw.meta().resource_version.clone())
+                }
+                Event::Bookmark(bookmark) => (None, bookmark.metadata.resource_version),
+                Event::Error(status) => {
+                    let fault = WatchFault::refused("watch", T::COLLECTION, status.code, &status.message);
+                    return Ended::Watched(Some(fault));
+                }
+            };
+            if let Some(change) = change
+                && self.tell(News::Changed(change, self.labels.left_out())).await.is_err()
+            {
+                return Ended::Unheard;
+            }
+            if !version.is_empty() {
+                self.version = Some(version);
+            }
+        }
+    }
+
+    /// Draws the conclusions from how a watch ended.
+    fn note(&mut self, fault: Option<&WatchFault>) {
+        if fault.is_some() {
+            self.api.reset();
+        }
+        if fault.is_some_and(WatchFault::wants_list) {
+            self.version = None;
+        }
+    }
+
+    /// Tells that changes do not come, unless that is known.
+    async fn lose<T: Raw>(&mut self, fault: WatchFault) -> Result<(), Ended> {
+        if self.fault.as_ref() == Some(&fault) {
+            return Ok(());
+        }
+        self.fault = Some(fault.clone());
+        self.tell(News::Lost(T::COLLECTION.kind, self.heard, fault)).await
+    }
+
+    async fn tell(&mut self, news: News) -> Result<(), Ended> {
+        self.news.send(news).await.map_err(|_| Ended::Unheard)
+    }
+}

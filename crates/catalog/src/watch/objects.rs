@@ -1,0 +1,315 @@
+//! The API's objects as they are read: of each no more than names need.
+//!
+//! Whatever may be missing or null is optional here, and what cannot be used is left out rather than refused: one odd
+//! object must not keep the others from being told.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Endpoint, EndpointSlice, Key, Kind, Label, LabelReader, Object, Pod, Port, Protocol, Service, ServiceKind,
+};
+
+/// An object as the API gives it.
+pub(super) trait Raw: DeserializeOwned + Send + 'static {
+    /// What it becomes.
+    const COLLECTION: Collection;
+
+    /// What every object has.
+    fn meta(&self) -> &Meta;
+
+    /// What names need of it; none when it cannot have any.
+    fn trim(self, labels: &mut LabelReader) -> Option<Object>;
+
+    /// What the API calls it.
+    fn key(&self) -> Key {
+        Key::new(&self.meta().namespace, &self.meta().name)
+    }
+}
+
+/// Where the objects of a kind are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Collection {
+    /// The kind.
+    pub(super) kind: Kind,
+    /// The path.
+    pub(super) path: &'static str,
+    /// As in a role.
+    pub(super) resource: &'static str,
+    /// As in a role; empty for the core group.
+    pub(super) group: &'static str,
+    /// Which of them are wanted.
+    pub(super) fields: Option<&'static str>,
+}
+
+impl Collection {
+    const fn core(kind: Kind, path: &'static str, resource: &'static str) -> Self {
+        Self { kind, path, resource, group: "", fields: None }
+    }
+}
+
+/// What every object has.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Meta {
+    pub(super) name: String,
+    pub(super) namespace: String,
+    pub(super) resource_version: String,
+    labels: Option<Labels>,
+}
+
+/// The labels that matter.
+#[derive(Debug, Deserialize)]
+struct Labels {
+    #[serde(rename = "kubernetes.io/service-name")]
+    service: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page<T> {
+    pub(super) metadata: PageMeta,
+    pub(super) items: Option<Vec<T>>,
+}
+
+/// Where a page stands in its list.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageMeta {
+    #[serde(default)]
+    pub(super) resource_version: String,
+    /// Leads to the next page.
+    #[serde(rename = "continue")]
+    pub(super) next: Option<String>,
+}
+
+/// A line of a watch.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", content = "object", rename_all = "UPPERCASE")]
+pub(super) enum Event<T> {
+    Added(T),
+    Modified(T),
+    Deleted(T),
+    Bookmark(Bookmark),
+    Error(Status),
+}
+
+/// How far a watch has come.
+#[derive(Debug, Deserialize)]
+pub(super) struct Bookmark {
+    pub(super) metadata: Meta,
+}
+
+/// Why a watch ends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Status {
+    pub(super) code: u16,
+    pub(super) message: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawNamespace {
+    metadata: Meta,
+}
+
+impl Raw for RawNamespace {
+    const COLLECTION: Collection = Collection::core(Kind::Namespace, "/api/v1/namespaces", "namespaces");
+
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self, labels: &mut LabelReader) -> Option<Object> {
+        Some(Object::Namespace(labels.read(&self.metadata.name)?))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawService {
+    metadata: Meta,
+    #[serde(default)]
+    spec: ServiceSpec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ServiceSpec {
+    #[serde(rename = "type")]
+    of: Option<String>,
+    #[serde(rename = "clusterIP")]
+    cluster_ip: Option<String>,
+    #[serde(rename = "clusterIPs")]
+    cluster_ips: Option<Vec<String>>,
+    external_name: Option<String>,
+    ports: Option<Vec<RawPort>>,
+    publish_not_ready_addresses: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawPort {
+    name: Option<String>,
+    protocol: Option<String>,
+    /// A port of a slice may have none: all ports.
+    port: Option<i64>,
+}
+
+impl Raw for RawService {
+    const COLLECTION: Collection = Collection::core(Kind::Service, "/api/v1/services", "services");
+
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self, labels: &mut LabelReader) -> Option<Object> {
+        let Self { metadata, spec } = self;
+        let publish_not_ready = spec.publish_not_ready_addresses.unwrap_or(false);
+        Some(Object::Service(Service {
+            namespace: labels.read(&metadata.namespace)?,
+            name: labels.read(&metadata.name)?,
+            kind: service_kind(&spec, &metadata)?,
+            ports: ports(spec.ports, labels),
+            publish_not_ready,
+        }))
+    }
+}
+
+fn service_kind(spec: &ServiceSpec, metadata: &Meta) -> Option<ServiceKind> {
+    if spec.of.as_deref() == Some("ExternalName") {
+        let target = spec.external_name.as_deref().unwrap_or_default();
+        let name = target.parse().ok().filter(|_| !target.is_empty());
+        if name.is_none() {
+            let Meta { namespace, name, .. } = metadata;
+            tracing::debug!(%namespace, %name, target, "left out of the catalog: its externalName is no domain name");
+        }
+        return name.map(ServiceKind::ExternalName);
+    }
+    // The list is the newer field, and has both families.
+    let list = spec.cluster_ips.as_deref().filter(|list| !list.is_empty());
+    let own = list.unwrap_or(spec.cluster_ip.as_slice());
+    match own.first().is_some_and(|address| address == "None") {
+        true => Some(ServiceKind::Headless),
+        false => Some(ServiceKind::ClusterIp(addresses(own.iter()))),
+    }
+}
+
+/// The ports that can be told: those with a number and a protocol of an SRV name.
+fn ports(raw: Option<Vec<RawPort>>, labels: &mut LabelReader) -> Box<[Port]> {
+    let mut port = |raw: RawPort| {
+        let protocol = match raw.protocol.as_deref() {
+            None | Some("TCP" | "") => Protocol::Tcp,
+            Some("UDP") => Protocol::Udp,
+            Some("SCTP") => Protocol::Sctp,
+            Some(_) => return None,
+        };
+        let name = raw.name.filter(|name| !name.is_empty()).and_then(|name| labels.read(&name));
+        Some(Port { name, protocol, number: raw.port?.try_into().ok()? })
+    };
+    raw.unwrap_or_default().into_iter().filter_map(&mut port).collect()
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawSlice {
+    metadata: Meta,
+    ports: Option<Vec<RawPort>>,
+    endpoints: Option<Vec<RawEndpoint>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawEndpoint {
+    addresses: Option<Vec<String>>,
+    conditions: Option<Conditions>,
+    hostname: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Conditions {
+    ready: Option<bool>,
+}
+
+impl Raw for RawSlice {
+    const COLLECTION: Collection = Collection {
+        kind: Kind::Endpoints,
+        path: "/apis/discovery.k8s.io/v1/endpointslices",
+        resource: "endpointslices",
+        group: "discovery.k8s.io",
+        fields: None,
+    };
+
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self, labels: &mut LabelReader) -> Option<Object> {
+        let Self { metadata, ports: raw_ports, endpoints } = self;
+        // A slice without a service is nobody's.
+        let service = metadata.labels.and_then(|labels| labels.service).filter(|service| !service.is_empty())?;
+        let mut endpoint = |raw: RawEndpoint| Endpoint {
+            // Those of type FQDN are no addresses.
+            addresses: addresses(raw.addresses.iter().flatten()),
+            ready: raw.conditions.and_then(|conditions| conditions.ready).unwrap_or(true),
+            hostname: raw.hostname.filter(|name| !name.is_empty()).and_then(|name| labels.read(&name)),
+        };
+        let endpoints: Box<[Endpoint]> = endpoints.unwrap_or_default().into_iter().map(&mut endpoint).collect();
+        Some(Object::Endpoints(EndpointSlice {
+            namespace: labels.read(&metadata.namespace)?,
+            name: metadata.name.into(),
+            service: labels.read(&service)?,
+            ports: ports(raw_ports, labels),
+            endpoints: endpoints.into_iter().filter(|endpoint| !endpoint.addresses.is_empty()).collect(),
+        }))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawPod {
+    metadata: Meta,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+    #[serde(rename = "podIPs")]
+    pod_ips: Option<Vec<PodIp>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PodIp {
+    ip: Option<String>,
+}
+
+impl Raw for RawPod {
+    const COLLECTION: Collection = Collection {
+        // Those that have ended keep their addresses, which others may have by now.
+        fields: Some("status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown"),
+        ..Collection::core(Kind::Pod, "/api/v1/pods", "pods")
+    };
+
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self, labels: &mut LabelReader) -> Option<Object> {
+        let Self { metadata, status } = self;
+        let several = status.pod_ips.iter().flatten().filter_map(|own| own.ip.as_ref());
+        let mut own = addresses(several);
+        if own.is_empty() {
+            own = addresses(status.pod_ip.iter());
+        }
+        let namespace: Label = labels.read(&metadata.namespace)?;
+        Some(Object::Pod(Pod { namespace, name: metadata.name.into(), addresses: own }))
+    }
+}
+
+fn addresses<'a>(texts: impl Iterator<Item = &'a String>) -> Box<[IpAddr]> {
+    texts.filter_map(|text| text.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests;
