@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io::BufReader;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -55,6 +55,8 @@ pub struct KubeApi {
 struct Shared {
     store: Store,
     weather: Mutex<ApiWeather>,
+    /// The weather is another, or the server stops.
+    changed: Condvar,
     stopped: AtomicBool,
     /// Watches that began before this count changed are cut.
     watches: AtomicU64,
@@ -74,6 +76,7 @@ impl KubeApi {
         let shared = Arc::new(Shared {
             store: Store::default(),
             weather: Mutex::new(ApiWeather::Fair),
+            changed: Condvar::new(),
             stopped: AtomicBool::new(false),
             watches: AtomicU64::new(0),
             roles: Mutex::default(),
@@ -155,6 +158,7 @@ impl KubeApi {
     /// Changes the weather, also for connections that stand.
     pub fn set(&self, weather: ApiWeather) {
         *self.shared.weather.lock().unwrap() = weather;
+        self.shared.changed.notify_all();
         if weather == ApiWeather::Gone {
             self.shared.cut_connections();
         }
@@ -184,6 +188,7 @@ impl KubeApi {
 
 impl Drop for KubeApi {
     fn drop(&mut self) {
+        self.set(ApiWeather::Gone);
         self.shared.stopped.store(true, Ordering::SeqCst);
         self.cut_watches();
         self.shared.cut_connections();
@@ -197,9 +202,9 @@ impl Shared {
     }
 
     fn wait_while_silent(&self) {
-        while self.weather() == ApiWeather::Silent && !self.stopped.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let is_silent =
+            |weather: &mut ApiWeather| *weather == ApiWeather::Silent && !self.stopped.load(Ordering::SeqCst);
+        drop(self.changed.wait_while(self.weather.lock().unwrap(), is_silent).unwrap());
     }
 
     fn cut_connections(&self) {

@@ -147,6 +147,12 @@ impl<W> Flights<W> {
         Some(taken)
     }
 
+    /// Whether somebody looks after those who wait too long.
+    #[cfg(test)]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.lock().watched
+    }
+
     /// Exchanges in flight.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

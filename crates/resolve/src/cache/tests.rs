@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
+mod past;
+mod room;
+
 use prometheus::Registry;
 use strait_wire::{Answer, Ede, Message, QueryView, Rcode, ReplyLimits};
 
@@ -59,6 +62,13 @@ impl Shelf {
     fn get_stale(&self, ask: &Ask, now: Moment) -> Option<Arc<Entry>> {
         self.cache.get_stale(&CacheKey::of_ask(ask), now)
     }
+}
+
+/// The question for the `i`th of names without end, and that there is none.
+fn random(i: usize, zone: &str) -> (Ask, Answer) {
+    let ask = ask(&format!("x{i}.{zone}"), "A");
+    let absent = Answer::failure(ask.question.clone(), Rcode::NXDOMAIN, None);
+    (ask, absent)
 }
 
 fn failure(ask: &Ask) -> Answer {
@@ -191,94 +201,6 @@ fn the_budget_is_in_bytes_and_is_kept() {
 }
 
 #[test]
-fn rfc8767_5_answers_stay_for_a_while_past_their_time() {
-    let settings = CacheSettings::default();
-    let (shelf, ask) = (Shelf::new(&settings), ask("example.com", "A"));
-    let entry = shelf.keep(&ask, &address(&ask, 60, 1).unwrap(), 60);
-    let keep_for = settings.stale.keep_for.as_secs();
-    for (seconds, told) in [(59, false), (60, true), (60 + keep_for - 1, true), (60 + keep_for, false)] {
-        assert_eq!(shelf.get_stale(&ask, after(&entry, seconds)).is_some(), told, "{seconds}");
-    }
-}
-
-#[test]
-fn failures_are_never_told_past_their_time() {
-    let (shelf, ask) = (Shelf::new(&settings()), ask("example.com", "A"));
-    let entry = shelf.keep(&ask, &failure(&ask), 5);
-    assert!(shelf.get(&ask, after(&entry, 4)).is_some());
-    assert!(shelf.get_stale(&ask, after(&entry, 5)).is_none());
-}
-
-#[test]
-fn rfc8767_5_a_failure_leaves_the_answer_before_it_and_is_rechecked_after_a_while() {
-    let (shelf, ask) = (Shelf::new(&CacheSettings::default()), ask("example.com", "A"));
-    let entry = shelf.keep(&ask, &address(&ask, 1, 1).unwrap(), 1);
-    assert!(shelf.get(&ask, after(&entry, 2)).is_none(), "past its time, and nobody has failed");
-    // The failure is made now: a second or so before the times looked at.
-    shelf.keep(&ask, &failure(&ask), 1);
-    for (seconds, told) in [(1, true), (29, true), (31, false)] {
-        let found = shelf.get(&ask, after(&entry, seconds));
-        assert_eq!(found.is_some_and(|found| Arc::ptr_eq(&found, &entry)), told, "{seconds}");
-        assert!(shelf.get_stale(&ask, after(&entry, seconds)).is_some(), "{seconds}");
-    }
-    // An answer takes its place.
-    let next = shelf.keep(&ask, &address(&ask, 60, 2).unwrap(), 60);
-    assert!(Arc::ptr_eq(&shelf.get(&ask, after(&next, 0)).unwrap(), &next));
-}
-
-#[test]
-fn rfc8767_4_stale_answers_say_so_and_live_30_seconds_at_most() {
-    let cases = [
-        ("a.example.com", address(&ask("a.example.com", "A"), 600, 1).unwrap(), Ede::STALE_ANSWER, 30),
-        ("b.example.com", address(&ask("b.example.com", "A"), 7, 1).unwrap(), Ede::STALE_ANSWER, 7),
-        (
-            "c.example.com",
-            answer(&ask("c.example.com", "A"), Rcode::NOERROR, vec![], vec![soa_record("example.com", 60, 60)]),
-            Ede::STALE_ANSWER,
-            30,
-        ),
-        (
-            "d.example.com",
-            answer(&ask("d.example.com", "A"), Rcode::NXDOMAIN, vec![], vec![soa_record("example.com", 60, 60)]),
-            Ede::STALE_NXDOMAIN,
-            30,
-        ),
-    ];
-    let shelf = Shelf::new(&CacheSettings::default());
-    for (name, answer, code, ttl) in cases {
-        let (packet, entry) = (query(name, "A"), shelf.entry(&answer, u64::from(answer.ttl())));
-        let mut out = Vec::new();
-        let later = after(&entry, 10_000);
-        entry.write_cached(&QueryView::parse(&packet).unwrap(), later, ReplyLimits::stream(), &mut out);
-        let told = Message::parse(&out).unwrap();
-        assert!(told.records().all(|record| record.ttl == ttl), "{name}: {told:?}");
-        assert_eq!(told.edns.unwrap().ede().map(|ede| ede.code), Some(code), "{name}");
-        // The same to who has waited, when the exchange has found it in the cache.
-        let mut awaited = Vec::new();
-        entry.write_awaited(&QueryView::parse(&packet).unwrap(), later, ReplyLimits::stream(), &mut awaited);
-        assert_eq!(awaited, out, "{name}");
-        // As a part of another answer.
-        let part = entry.as_stale();
-        assert_eq!((part.ttl(), part.ede().map(|ede| ede.code)), (ttl, Some(code)), "{name}");
-    }
-}
-
-#[test]
-fn rfc9520_3_2_failures_in_a_row_live_longer_and_longer() {
-    let settings = CacheSettings { max_failure_ttl: Duration::from_secs(6), ..settings() };
-    let (shelf, ask) = (Shelf::new(&settings), ask("example.com", "A"));
-    for lives in [1, 2, 4, 6, 6] {
-        let entry = shelf.keep(&ask, &failure(&ask), 1);
-        assert_eq!(shelf.get(&ask, entry.stored_at).unwrap().lifetime(), Duration::from_secs(lives));
-    }
-    // An answer in between ends the row.
-    shelf.keep(&ask, &address(&ask, 60, 1).unwrap(), 60);
-    shelf.cache.flush(&Flush::All);
-    let entry = shelf.keep(&ask, &failure(&ask), 1);
-    assert_eq!(shelf.get(&ask, entry.stored_at).unwrap().lifetime(), Duration::from_secs(1));
-}
-
-#[test]
 fn popular_answers_are_asked_for_again_in_the_last_tenth_of_their_life_and_once() {
     let (shelf, ask) = (Shelf::new(&CacheSettings::default()), ask("example.com", "A"));
     // Hits, when, and whether it is asked for again.
@@ -307,120 +229,6 @@ fn rfc8914_4_14_only_failures_are_marked_as_cached() {
         entry.write_cached(&view, entry.stored_at, ReplyLimits::stream(), &mut out);
         assert_eq!(Message::parse(&out).unwrap().edns.unwrap().ede().map(|ede| ede.code), marked);
     }
-}
-
-#[test]
-fn an_answer_that_is_larger_than_the_budget_is_not_kept() {
-    let shelf = Shelf::new(&CacheSettings { size: 2_000, ..settings() });
-    let small = ask("small.example.com", "A");
-    shelf.keep(&small, &address(&small, 60, 1).unwrap(), 60);
-    let large = ask("large.example.com", "A");
-    let records = (0..200).map(|last| a_record(&large.question.name, 60, last)).collect();
-    let entry = shelf.keep(&large, &answer(&large, Rcode::NOERROR, records, vec![]), 60);
-    assert!(shelf.get(&large, entry.stored_at).is_none());
-    // And nothing has gone for it.
-    assert!(shelf.get(&small, entry.stored_at).is_some());
-}
-
-/// The question for the `i`th of names without end, and that there is none.
-fn random(i: usize, zone: &str) -> (Ask, Answer) {
-    let ask = ask(&format!("x{i}.{zone}"), "A");
-    let absent = Answer::failure(ask.question.clone(), Rcode::NXDOMAIN, None);
-    (ask, absent)
-}
-
-#[test]
-fn a_flood_of_random_names_in_one_zone_leaves_the_others_alone() {
-    // Room for some 2,000 entries.
-    let shelf = Shelf::of(&CacheSettings { size: 1 << 20, ..settings() }, [".", "flooded.test", "quiet.test"]);
-    let quiet: Vec<Ask> = (0..300).map(|i| random(i, "quiet.test").0).collect();
-    // Asked once each, before the flood or in the midst of it.
-    let keep = |ask: &Ask| shelf.keep(ask, &address(ask, 3_600, 1).unwrap(), 3_600);
-    quiet[..150].iter().for_each(|ask| drop(keep(ask)));
-    for i in 0..50_000 {
-        let (ask, absent) = random(i, "flooded.test");
-        let entry = shelf.keep(&ask, &absent, 3_600);
-        // Asking twice does not help the flood.
-        shelf.get(&ask, entry.stored_at);
-        if i == 25_000 {
-            quiet[150..].iter().for_each(|ask| drop(keep(ask)));
-        }
-    }
-    let now = Moment::now();
-    let left = quiet.iter().filter(|ask| shelf.get(ask, now).is_some()).count();
-    assert_eq!(left, quiet.len());
-    let (_, bytes) = shelf.cache.held();
-    assert!(bytes <= 1 << 20, "{bytes}");
-    // The room that nobody else wants is the flood's.
-    assert!(bytes > (1 << 20) - 2_000, "{bytes}");
-}
-
-#[test]
-fn a_zone_that_comes_late_gets_as_much_room_as_the_others() {
-    let shelf = Shelf::of(&CacheSettings { size: 1 << 20, ..settings() }, ["early.test", "late.test"]);
-    for zone in ["early.test", "late.test"] {
-        for i in 0..5_000 {
-            let (ask, absent) = random(i, zone);
-            shelf.keep(&ask, &absent, 3_600);
-        }
-    }
-    let held = shelf.cache.holding();
-    assert_eq!((held.entries, held.bytes), shelf.cache.held());
-    let shares: Vec<u64> = held.zones.iter().map(|(_, _, bytes)| bytes * 100 / held.bytes).collect();
-    assert!(shares.len() == 2 && shares.iter().all(|share| (49..=51).contains(share)), "{held:?}");
-}
-
-#[test]
-fn names_in_use_outlast_names_asked_for_once() {
-    let shelf = Shelf::new(&CacheSettings { size: 1 << 20, ..settings() });
-    let used: Vec<Ask> = (0..300).map(|i| random(i, "used.test").0).collect();
-    for ask in &used {
-        let entry = shelf.keep(ask, &address(ask, 3_600, 1).unwrap(), 3_600);
-        shelf.get(ask, entry.stored_at).unwrap();
-    }
-    let mut now = Moment::now();
-    for i in 0..20_000 {
-        let (ask, absent) = random(i, "once.test");
-        now = shelf.keep(&ask, &absent, 3_600).stored_at;
-        // Each now and then.
-        shelf.get(&used[i % used.len()], now);
-    }
-    let left = used.iter().filter(|ask| shelf.get(ask, now).is_some()).count();
-    assert_eq!(left, used.len());
-}
-
-#[test]
-fn room_is_made_in_bounded_time_however_many_names_are_in_use() {
-    let shelf = Shelf::new(&CacheSettings { size: 1 << 20, ..settings() });
-    let mut asked = Vec::new();
-    while shelf.evictions.get() == 0 {
-        let (ask, absent) = random(asked.len(), "used.test");
-        let entry = shelf.keep(&ask, &absent, 3_600);
-        shelf.get(&ask, entry.stored_at).unwrap();
-        asked.push(ask);
-    }
-    assert!(asked.len() > MAX_PASSED_OVER * 3 / 2, "{}", asked.len());
-    let (now, is_gone) = (Moment::now(), |shelf: &Shelf, ask: &Ask, now| shelf.get(ask, now).is_none());
-    let gone: Vec<usize> = (0..asked.len()).filter(|at| is_gone(&shelf, &asked[*at], now)).collect();
-    // So many are passed over, and the next goes although it is in use.
-    assert_eq!(gone, [MAX_PASSED_OVER]);
-}
-
-#[test]
-fn a_name_in_use_is_not_the_next_to_go_when_its_answer_is_new() {
-    let shelf = Shelf::new(&CacheSettings { size: 1 << 16, ..settings() });
-    let (popular, answer) = random(0, "used.test");
-    let entry = shelf.keep(&popular, &answer, 3_600);
-    shelf.get(&popular, entry.stored_at).unwrap();
-    let next = shelf.keep(&popular, &answer, 3_600);
-    for i in 0.. {
-        let (ask, absent) = random(i, "once.test");
-        shelf.keep(&ask, &absent, 3_600);
-        if shelf.evictions.get() > 0 {
-            break;
-        }
-    }
-    assert!(shelf.get(&popular, next.stored_at).is_some());
 }
 
 #[test]

@@ -197,8 +197,9 @@ async fn what_is_asked_for_anew_in_vain_does_not_hold_its_place_for_ever() {
     for _ in 0..3 {
         assert_eq!(bench.now(NAME, "A").0, Said::Reply);
     }
-    // Who looked after the first question has ended.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Nobody looks after the first question any more.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    until(|| !bench.resolver.road.flights.is_watched()).await;
     assert!(bench.at(Duration::from_secs(58), NAME, "A").is_some());
     // Nobody waits for it, and nothing else is in flight.
     until(|| source.calls() == 2).await;
@@ -215,8 +216,9 @@ async fn without_room_nothing_is_asked_for_anew_and_the_next_hit_tries_again() {
     for _ in 0..3 {
         assert_eq!(bench.now(NAME, "A").0, Said::Reply);
     }
-    // Who looked after the first question has ended.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Nobody looks after the first question any more.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    until(|| !bench.resolver.road.flights.is_watched()).await;
     let refreshing = &bench.resolver.road.refreshing;
     refreshing.store(MAX_REFRESHES, Ordering::Relaxed);
     assert!(bench.at(Duration::from_secs(58), NAME, "A").is_some());

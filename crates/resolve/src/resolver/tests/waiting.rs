@@ -170,8 +170,10 @@ async fn a_watcher_that_breaks_is_replaced() {
     let broken = Arc::<Broken>::default();
     let pending = Pending::new(&query("a.example", "A"), &local());
     bench.resolver.respond_later(pending, Arc::clone(&broken) as _, 0);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(broken.0.load(Ordering::Relaxed));
+    // Lets the watcher begin to wait.
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    until(|| broken.0.load(Ordering::Relaxed)).await;
     let reply = tokio::time::timeout(Duration::from_secs(60), bench.ask("b.example", "A")).await;
     assert_eq!(reply.unwrap().rcode, Rcode::SERVFAIL);
 }
