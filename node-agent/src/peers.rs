@@ -28,7 +28,7 @@ impl PeerFeed {
     ) -> anyhow::Result<Self> {
         let Some(links) = links else { return Ok(Self { follower: None }) };
         let apply = Applier { fixed: config.peers.clone(), links, local, resolver };
-        let Some(settings) = subscription_settings(config) else {
+        let Some(settings) = subscription_settings(config, process) else {
             apply.put_in_force(None);
             return Ok(Self { follower: None });
         };
@@ -88,7 +88,7 @@ impl Applier {
     }
 }
 
-fn subscription_settings(config: &NodeAgentConfig) -> Option<SubscriptionSettings> {
+fn subscription_settings(config: &NodeAgentConfig, process: &Process) -> Option<SubscriptionSettings> {
     let identity = config.identity.as_ref()?;
     let state = config.state.clone()?;
     (!config.gateway.is_empty()).then(|| SubscriptionSettings {
@@ -97,5 +97,6 @@ fn subscription_settings(config: &NodeAgentConfig) -> Option<SubscriptionSetting
         trust_bundle: identity.trust_bundle.clone(),
         node: config.node.clone(),
         state,
+        registry: process.registry.clone(),
     })
 }

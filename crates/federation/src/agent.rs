@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use prometheus::Registry;
 use rand::RngExt;
 use strait_identity::{Alpn, Credentials, PeerExpectation, Role, TrustBundle, TrustStore, client_config};
 use strait_link::{EndpointUrl, Scheme};
@@ -18,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use crate::client;
+use crate::metrics::SubscriptionMetrics;
 use crate::peers::{Generation, PeerSet};
 use crate::store::{FileStore, StateStore, StoreError};
 
@@ -46,6 +48,8 @@ pub struct SubscriptionSettings {
     pub node: String,
     /// The folder for the last peers.
     pub state: PathBuf,
+    /// Where its metrics go.
+    pub registry: Registry,
 }
 
 /// Why a subscription cannot begin.
@@ -75,6 +79,9 @@ pub enum SubscriptionError {
     /// The folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The registry has such metrics already.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// What is known of the subscription now.
@@ -97,29 +104,43 @@ pub(crate) struct Applied {
 pub struct AgentSubscription {
     peers: watch::Receiver<Option<Arc<PeerSet>>>,
     applied: watch::Sender<Applied>,
-    status: Arc<Mutex<SubscriptionStatus>>,
+    shown: Arc<Shown>,
     _stop: DropGuard,
+}
+
+/// What is told of a subscription.
+struct Shown {
+    status: Mutex<SubscriptionStatus>,
+    metrics: SubscriptionMetrics,
+}
+
+impl Shown {
+    fn set(&self, status: SubscriptionStatus) {
+        self.metrics.subscribed(status.gateway.as_ref());
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
 }
 
 impl AgentSubscription {
     /// Reads the peers kept on disk, and begins to connect. Must be called inside a Tokio runtime.
     pub fn start(settings: SubscriptionSettings) -> Result<Self, SubscriptionError> {
         check(&settings)?;
+        let metrics = SubscriptionMetrics::new(&settings.registry)?;
         let store = FileStore::open(settings.state.join(FILE_NAME))?;
         let kept = load(&store)?;
         let (peers_in, peers) = watch::channel(kept.map(Arc::new));
         let (applied, applied_out) = watch::channel(Applied::default());
         let stop = CancellationToken::new();
-        let status = Arc::new(Mutex::default());
+        let shown = Arc::new(Shown { status: Mutex::default(), metrics });
         let worker = Subscriber {
             settings,
             store: Arc::new(store),
             peers: peers_in,
             applied: applied_out,
-            status: Arc::clone(&status),
+            shown: Arc::clone(&shown),
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(worker.run()));
-        Ok(Self { peers, applied, status, _stop: stop.drop_guard() })
+        Ok(Self { peers, applied, shown, _stop: stop.drop_guard() })
     }
 
     /// The peers now and after every change; none before the first were ever known.
@@ -129,6 +150,9 @@ impl AgentSubscription {
 
     /// Says that a generation is in force here, or why it could not be; the gateway is told.
     pub fn applied(&self, generation: Generation, outcome: Result<(), String>) {
+        if outcome.is_ok() {
+            self.shown.metrics.applied(generation);
+        }
         self.applied.send_modify(|applied| match outcome {
             Ok(()) => *applied = Applied { generation, error: String::new() },
             Err(error) => applied.error = format!("generation {generation}: {error}"),
@@ -137,7 +161,7 @@ impl AgentSubscription {
 
     /// What is known of the connection to the gateway.
     pub fn status(&self) -> SubscriptionStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shown.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -183,7 +207,7 @@ struct Subscriber {
     store: Arc<FileStore>,
     peers: watch::Sender<Option<Arc<PeerSet>>>,
     applied: watch::Receiver<Applied>,
-    status: Arc<Mutex<SubscriptionStatus>>,
+    shown: Arc<Shown>,
 }
 
 impl Subscriber {
@@ -225,11 +249,10 @@ impl Subscriber {
 
     /// Notes a failure; the log has one line for a series of them.
     fn failed(&self, url: &EndpointUrl, error: &str, failures: u32) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if failures == 0 {
             warn!(gateway = %url, error, "not connected to this cluster's gateway; the last peers stay in force");
         }
-        *status = SubscriptionStatus { gateway: None, last_error: format!("{url}: {error}") };
+        self.shown.set(SubscriptionStatus { gateway: None, last_error: format!("{url}: {error}") });
     }
 }
 

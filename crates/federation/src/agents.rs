@@ -36,12 +36,17 @@ pub struct AgentBook {
     seats: Mutex<BTreeMap<Arc<str>, Seat>>,
     next: AtomicU64,
     connected: IntGauge,
+    behind: IntGauge,
     refused: IntCounter,
 }
 
 struct Seat {
     number: u64,
     entry: AgentEntry,
+    /// The newest generation that is for it.
+    wanted: Generation,
+    /// Whether it is counted as behind.
+    behind: bool,
     /// Ends the subscription when the same node subscribes again.
     superseded: CancellationToken,
 }
@@ -50,10 +55,15 @@ impl AgentBook {
     /// An empty book; its metrics go to `registry`.
     pub fn new(registry: &Registry) -> Result<Arc<Self>, prometheus::Error> {
         let connected = IntGauge::new("strait_agents_connected", "Node-agents subscribed to this gateway now.")?;
+        let behind = IntGauge::new(
+            "strait_agents_behind",
+            "Subscribed node-agents that have not put the newest generation of peers in force.",
+        )?;
         let refused = IntCounter::new("strait_agents_refused_total", "Subscriptions of node-agents refused.")?;
         registry.register(Box::new(connected.clone()))?;
+        registry.register(Box::new(behind.clone()))?;
         registry.register(Box::new(refused.clone()))?;
-        Ok(Arc::new(Self { seats: Mutex::default(), next: AtomicU64::new(0), connected, refused }))
+        Ok(Arc::new(Self { seats: Mutex::default(), next: AtomicU64::new(0), connected, behind, refused }))
     }
 
     /// Every subscribed agent with its node's name, by node.
@@ -69,9 +79,10 @@ impl AgentBook {
         }
         let (number, superseded) = (self.next.fetch_add(1, Ordering::Relaxed), CancellationToken::new());
         let entry = AgentEntry { identity, applied: Generation::default(), error: String::new(), connected_at: now() };
-        let seat = Seat { number, entry, superseded: superseded.clone() };
+        let seat = Seat { number, entry, wanted: Generation::default(), behind: false, superseded: superseded.clone() };
         if let Some(older) = seats.insert(Arc::clone(node), seat) {
             older.superseded.cancel();
+            self.left(&older);
         }
         self.connected.set(i64::try_from(seats.len()).unwrap_or(i64::MAX));
         Some(SeatGuard { book: Arc::clone(self), node: Arc::clone(node), number, superseded })
@@ -80,6 +91,20 @@ impl AgentBook {
     /// Counts a subscription that was refused.
     pub(crate) fn count_refused(&self) {
         self.refused.inc();
+    }
+
+    /// Counts an agent as behind, or no longer, after its generations have changed.
+    fn weigh(&self, seat: &mut Seat) {
+        let behind = seat.entry.applied < seat.wanted;
+        if behind != seat.behind {
+            self.behind.add(if behind { 1 } else { -1 });
+            seat.behind = behind;
+        }
+    }
+
+    /// An agent is counted no more.
+    fn left(&self, seat: &Seat) {
+        self.behind.sub(i64::from(seat.behind));
     }
 
     fn seats(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Seat>> {
@@ -108,10 +133,23 @@ impl SeatGuard {
 
     /// Notes what the agent reports.
     pub(crate) fn note(&self, report: &v1::AgentReport) {
-        let mut seats = self.book.seats();
-        if let Some(seat) = seats.get_mut(&self.node).filter(|seat| seat.number == self.number) {
+        self.with_seat(|seat| {
             seat.entry.applied = Generation(report.applied_generation);
             seat.entry.error = report.error.chars().take(MAX_ERROR_LEN).collect();
+        });
+    }
+
+    /// Notes that there is a generation which the agent is to put in force.
+    pub(crate) fn want(&self, generation: Generation) {
+        self.with_seat(|seat| seat.wanted = generation);
+    }
+
+    /// Changes the agent's line, unless the node has subscribed again.
+    fn with_seat(&self, change: impl FnOnce(&mut Seat)) {
+        let mut seats = self.book.seats();
+        if let Some(seat) = seats.get_mut(&self.node).filter(|seat| seat.number == self.number) {
+            change(seat);
+            self.book.weigh(seat);
         }
     }
 }
@@ -119,7 +157,8 @@ impl SeatGuard {
 impl Drop for SeatGuard {
     fn drop(&mut self) {
         let mut seats = self.book.seats();
-        if seats.get(&self.node).is_some_and(|seat| seat.number == self.number) {
+        if let Some(seat) = seats.get(&self.node).filter(|seat| seat.number == self.number) {
+            self.book.left(seat);
             seats.remove(&self.node);
             self.book.connected.set(i64::try_from(seats.len()).unwrap_or(i64::MAX));
         }

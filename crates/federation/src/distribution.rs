@@ -131,11 +131,16 @@ impl Subscription {
                 () = sleep_until(silent_at) => return "no sign of life".to_owned(),
                 room = self.snapshots.reserve(), if unsent => {
                     let Ok(room) = room else { return "the connection is closed".to_owned() };
-                    room.send(Ok(self.peers.borrow_and_update().as_ref().into()));
+                    let newest = Arc::clone(&self.peers.borrow_and_update());
+                    self.seat.want(newest.generation());
+                    room.send(Ok(newest.as_ref().into()));
                     unsent = false;
                 }
                 changed = self.peers.changed(), if !unsent => match changed {
-                    Ok(()) => unsent = true,
+                    Ok(()) => {
+                        self.seat.want(self.peers.borrow().generation());
+                        unsent = true;
+                    }
                     Err(_) => return "this gateway is stopping".to_owned(),
                 },
                 report = self.reports.message() => match report {

@@ -16,6 +16,7 @@ mod convert;
 mod distribution;
 mod gateway;
 mod inbound;
+mod metrics;
 mod peers;
 mod rules;
 mod socket;

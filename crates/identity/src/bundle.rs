@@ -104,8 +104,8 @@ impl TrustBundle {
     /// linger while its successor is here), another trust domain's SAN, a private key.
     pub fn from_pem(pem: &str, trust_domain: Option<TrustDomain>) -> Result<Self, BundleError> {
         let bundle = Self::from_known_pem(pem, trust_domain)?;
-        match bundle.anchors.iter().map(Anchor::not_after).max() {
-            Some(not_after) if not_after < now() => Err(BundleError::Expired { not_after }),
+        match bundle.not_after() {
+            not_after if not_after < now() => Err(BundleError::Expired { not_after }),
             _ => Ok(bundle),
         }
     }
@@ -133,6 +133,11 @@ impl TrustBundle {
         }
         let trust_domain = agreed.ok_or(BundleError::NoTrustDomain)?;
         Ok(Self { trust_domain, certificates, anchors: anchors.into() })
+    }
+
+    /// When the last of its CAs ends, seconds since 1970-01-01 UTC: from then on it vouches for nobody.
+    pub fn not_after(&self) -> i64 {
+        self.anchors.iter().map(Anchor::not_after).max().unwrap_or(i64::MIN)
     }
 
     /// Reads a PEM file; errors name the file.

@@ -170,6 +170,11 @@ impl Credentials {
         self.inner.current.load().identity.not_after
     }
 
+    /// When the certificate in force began, likewise.
+    pub fn not_before(&self) -> i64 {
+        self.inner.current.load().not_before
+    }
+
     /// The chain and key in force now, for rustls.
     pub fn certified_key(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.inner.current.load().certified_key)

@@ -18,7 +18,7 @@ pub fn watch_credentials(
     stop: CancellationToken,
 ) -> Result<(), prometheus::Error> {
     let mut watch = Watch { metrics: Metrics::new(registry)?, credentials, last_error: String::new() };
-    watch.metrics.not_after.set(watch.credentials.not_after());
+    watch.metrics.in_force(&watch.credentials);
     tokio::spawn(stop.run_until_cancelled_owned(async move {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -64,18 +64,23 @@ impl Watch {
     fn replaced(&self) {
         let not_after = self.credentials.not_after();
         tracing::info!(id = %self.credentials.id(), not_after = moment(not_after), "certificate replaced");
-        self.metrics.not_after.set(not_after);
+        self.metrics.in_force(&self.credentials);
         self.metrics.reloads.with_label_values(&["replaced"]).inc();
     }
 }
 
 struct Metrics {
+    not_before: IntGauge,
     not_after: IntGauge,
     reloads: IntCounterVec,
 }
 
 impl Metrics {
     fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let not_before = IntGauge::new(
+            "strait_certificate_not_before_timestamp_seconds",
+            "When the certificate in force began, seconds since 1970-01-01 UTC.",
+        )?;
         let not_after = IntGauge::new(
             "strait_certificate_not_after_timestamp_seconds",
             "When the certificate in force ends, seconds since 1970-01-01 UTC.",
@@ -90,8 +95,14 @@ impl Metrics {
         for result in ["replaced", "failed"] {
             reloads.with_label_values(&[result]);
         }
+        registry.register(Box::new(not_before.clone()))?;
         registry.register(Box::new(not_after.clone()))?;
         registry.register(Box::new(reloads.clone()))?;
-        Ok(Self { not_after, reloads })
+        Ok(Self { not_before, not_after, reloads })
+    }
+
+    fn in_force(&self, credentials: &Credentials) {
+        self.not_before.set(credentials.not_before());
+        self.not_after.set(credentials.not_after());
     }
 }

@@ -1,6 +1,6 @@
 //! One stream to a gateway, from its first report to its end.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use strait_link::EndpointUrl;
@@ -40,8 +40,7 @@ pub(super) async fn follow(subscriber: &mut Subscriber, url: &EndpointUrl, chann
         Err(_) => return Ended::Before("the gateway sent nothing within 5 s".to_owned()),
     };
     info!(gateway = %url, generation = first.generation, "subscribed at this cluster's gateway");
-    *subscriber.status.lock().unwrap_or_else(PoisonError::into_inner) =
-        SubscriptionStatus { gateway: Some(url.clone()), last_error: String::new() };
+    subscriber.shown.set(SubscriptionStatus { gateway: Some(url.clone()), last_error: String::new() });
     let mut rejected = accept(subscriber, first).await;
 
     let mut life = interval(REPORT_INTERVAL);

@@ -54,6 +54,7 @@ impl AsyncWrite for Verified {
 struct Gateway {
     federation: Federation,
     agents: Arc<AgentBook>,
+    registry: Registry,
     url: EndpointUrl,
     stop: CancellationToken,
     served: tokio::task::JoinHandle<()>,
@@ -62,7 +63,8 @@ struct Gateway {
 impl Gateway {
     async fn start(state: &Path) -> Self {
         let federation = Federation::open(FileStore::open(state.join("peers.json")).unwrap(), home()).unwrap();
-        let agents = AgentBook::new(&Registry::new()).unwrap();
+        let registry = Registry::new();
+        let agents = AgentBook::new(&registry).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("grpc://{}", listener.local_addr().unwrap()).parse().unwrap();
         // It trusts cluster-b as well, as a gateway with peers does.
@@ -79,7 +81,7 @@ impl Gateway {
             let server = Server::builder().add_service(service.into_server());
             server.serve_with_incoming_shutdown(connections, shutdown.cancelled()).await.unwrap();
         });
-        Self { federation, agents, url, stop, served }
+        Self { federation, agents, registry, url, stop, served }
     }
 
     async fn end(self) {
@@ -110,7 +112,15 @@ fn settings(urls: &[&EndpointUrl], state: &Path) -> SubscriptionSettings {
         trust_bundle: bundle(A),
         node: "n1".to_owned(),
         state: state.to_owned(),
+        registry: Registry::new(),
     }
+}
+
+/// The value of a gauge without labels.
+fn gauge(registry: &Registry, name: &str) -> f64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name).unwrap();
+    family.get_metric()[0].get_gauge().get_value()
 }
 
 async fn wait_for(subscription: &AgentSubscription, generation: u64) -> Arc<PeerSet> {
@@ -138,6 +148,54 @@ async fn an_agent_gets_the_peers_at_once_and_each_change_and_reports() {
     eventually("the error is in the book", || async { gateway.n1() == expected }).await;
     drop(subscription);
     eventually("the agent is out of the book", || async { gateway.n1().is_none() }).await;
+}
+
+#[tokio::test]
+async fn agents_that_are_behind_are_counted() {
+    let (home, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let gateway = Gateway::start(home.path()).await;
+    let behind = |expected: f64| {
+        let registry = &gateway.registry;
+        eventually(
+            "the count of agents behind",
+            move || async move { gauge(registry, "strait_agents_behind") == expected },
+        )
+    };
+    gateway.federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
+    let settings = settings(&[&gateway.url], node.path());
+    let of_agent = settings.registry.clone();
+    assert_eq!(gauge(&gateway.registry, "strait_agents_behind"), 0.0);
+    let subscription = AgentSubscription::start(settings).unwrap();
+    wait_for(&subscription, 1).await;
+    assert_eq!(gauge(&of_agent, "strait_agent_subscribed"), 1.0);
+    // Heard of, but not in force.
+    behind(1.0).await;
+    subscription.applied(Generation(1), Ok(()));
+    behind(0.0).await;
+    assert_eq!(gauge(&of_agent, "strait_peers_generation"), 1.0);
+    gateway.federation.add(peer("cluster-c"), OnExisting::Refuse).await.unwrap();
+    behind(1.0).await;
+    // What could not be applied is not in force.
+    subscription.applied(Generation(2), Err("no memory".to_owned()));
+    eventually("the error is in the book", || async { gateway.n1().is_some_and(|(_, error)| !error.is_empty()) }).await;
+    behind(1.0).await;
+    assert_eq!(gauge(&of_agent, "strait_peers_generation"), 1.0);
+    // Whoever has left is not behind.
+    drop(subscription);
+    behind(0.0).await;
+}
+
+#[tokio::test]
+async fn a_lost_gateway_is_told() {
+    let (home, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let gateway = Gateway::start(home.path()).await;
+    let settings = settings(&[&gateway.url], node.path());
+    let registry = settings.registry.clone();
+    let subscription = AgentSubscription::start(settings).unwrap();
+    wait_for(&subscription, 0).await;
+    assert_eq!(gauge(&registry, "strait_agent_subscribed"), 1.0);
+    gateway.end().await;
+    eventually("the loss is told", || async { gauge(&registry, "strait_agent_subscribed") == 0.0 }).await;
 }
 
 #[tokio::test]
@@ -254,7 +312,10 @@ fn subscriber(
         store: Arc::new(FileStore::open(settings.state.join(FILE_NAME)).unwrap()),
         peers: watch::Sender::new(None),
         applied,
-        status: Arc::default(),
+        shown: Arc::new(Shown {
+            status: Mutex::default(),
+            metrics: SubscriptionMetrics::new(&settings.registry).unwrap(),
+        }),
         settings: SubscriptionSettings { credentials, node: node.to_owned(), ..settings },
     };
     (subscriber, applied_in)

@@ -13,6 +13,7 @@ use strait_serve::ConnectionObserver;
 use tracing::debug;
 
 use crate::gateway::now;
+use crate::metrics::PeerSetMetrics;
 use crate::peers::{PeerName, PeerSet};
 
 /// What a peer has asked of us.
@@ -39,6 +40,7 @@ pub struct InboundBook {
     connections: IntGaugeVec,
     queries: IntCounterVec,
     refused: IntCounterVec,
+    set: PeerSetMetrics,
 }
 
 impl InboundBook {
@@ -54,7 +56,15 @@ impl InboundBook {
         registry.register(Box::new(gauges.clone()))?;
         registry.register(Box::new(queries.clone()))?;
         registry.register(Box::new(refused.clone()))?;
-        Ok(Arc::new(Self { seats: ArcSwap::default(), open: Mutex::default(), connections: gauges, queries, refused }))
+        let set = PeerSetMetrics::new(registry)?;
+        Ok(Arc::new(Self {
+            seats: ArcSwap::default(),
+            open: Mutex::default(),
+            connections: gauges,
+            queries,
+            refused,
+            set,
+        }))
     }
 
     /// Puts these peers in force. Peers that stay keep their counters; those of the others go.
@@ -83,6 +93,7 @@ impl InboundBook {
             let _ = self.queries.remove_label_values(&[name.as_str()]);
             let _ = self.refused.remove_label_values(&[name.as_str()]);
         }
+        self.set.apply(peers);
     }
 
     /// What that peer has asked; none when it may not ask.

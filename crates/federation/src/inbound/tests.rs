@@ -61,11 +61,15 @@ impl Setting {
     }
 
     fn metric(&self, name: &str, peer: &str) -> Option<f64> {
-        let families = self.registry.gather();
-        let family = families.iter().find(|family| family.name() == name)?;
-        let metric = family.get_metric().iter().find(|m| m.get_label()[0].value() == peer)?;
-        Some(if name.ends_with("_total") { metric.get_counter().get_value() } else { metric.get_gauge().get_value() })
+        metric(&self.registry, name, peer)
     }
+}
+
+fn metric(registry: &Registry, name: &str, peer: &str) -> Option<f64> {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name)?;
+    let metric = family.get_metric().iter().find(|m| m.get_label().first().is_none_or(|l| l.value() == peer))?;
+    Some(if name.ends_with("_total") { metric.get_counter().get_value() } else { metric.get_gauge().get_value() })
 }
 
 const B: &str = "spiffe://cluster-b.example.com/gateway";
@@ -132,6 +136,20 @@ fn a_path_that_cannot_be_read_is_refused() {
     let wire = message.to_wire().unwrap();
     let verdict = setting().policy.admit(&origin(Some(B)), &QueryView::parse(&wire).unwrap());
     assert_eq!(verdict, Admission::Refuse(Ede::new(18, "the list of clusters passed cannot be read")));
+}
+
+#[test]
+fn the_generation_and_the_end_of_each_bundle_are_told() {
+    let Setting { registry, book, .. } = &setting();
+    let generation = || metric(registry, "strait_peers_generation", "");
+    let end = |peer: &str| metric(registry, "strait_peer_bundle_not_after_timestamp_seconds", peer);
+    assert_eq!(generation(), Some(1.0));
+    assert!(end("cluster-b").is_some_and(|end| end > crate::gateway::now() as f64));
+    // Both directions: the links depend on it as well.
+    assert_eq!([end("cluster-b"), end("cluster-c")].map(|end| end.is_some()), [true, true]);
+    book.apply(&PeerSet::new(Generation(2), [peer("cluster-c")]).unwrap());
+    assert_eq!((generation(), end("cluster-b")), (Some(2.0), None));
+    assert!(end("cluster-c").is_some());
 }
 
 #[test]
