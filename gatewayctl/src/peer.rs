@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strait_federation::PeerName;
+use strait_federation::{Namespace, PeerName};
 use strait_identity::{TrustBundle, TrustDomain};
 use strait_link::EndpointUrl;
 use strait_proto::v1;
@@ -59,6 +59,13 @@ pub(crate) struct AddArgs {
     /// Let it ask us, but do not ask it
     #[arg(long)]
     inbound_only: bool,
+    /// Let it see this namespace of this cluster, and only those named so; '*' stands for all but kube-system, which is
+    /// shown when it is named [default: '*']
+    #[arg(long = "allow-namespace", value_name = "NAMESPACE", conflicts_with = "outbound_only")]
+    allow_namespaces: Vec<Namespace>,
+    /// Do not let it see this namespace of this cluster
+    #[arg(long = "deny-namespace", value_name = "NAMESPACE", conflicts_with = "outbound_only")]
+    deny_namespaces: Vec<Namespace>,
     /// Change the peer of that name when there is one
     #[arg(long)]
     replace: bool,
@@ -125,6 +132,8 @@ impl AddArgs {
             outbound: !self.inbound_only,
             inbound: !self.outbound_only,
             changed_at: 0,
+            allow_namespaces: self.allow_namespaces.iter().map(ToString::to_string).collect(),
+            deny_namespaces: self.deny_namespaces.iter().map(ToString::to_string).collect(),
         })
     }
 }

@@ -5,6 +5,7 @@ use strait_link::{EndpointUrl, EndpointUrlError};
 use strait_proto::v1;
 use strait_wire::{Name, NameError};
 
+use crate::export::{Namespace, NamespacePolicy, NamespacePolicyError};
 use crate::peers::{Directions, Generation, MAX_BUNDLE_LEN, MAX_ENDPOINTS, MAX_PEERS, PeerRecord, PeerSet};
 use crate::{PeerName, PeerNameError};
 
@@ -72,6 +73,14 @@ pub enum PeerError {
         /// Whose.
         peer: PeerName,
     },
+    /// What it may see is not said well.
+    #[error("peer {peer}: {source}")]
+    Namespaces {
+        /// Whose.
+        peer: PeerName,
+        /// What is wrong.
+        source: NamespacePolicyError,
+    },
     /// No peer in the message.
     #[error("the request holds no peer")]
     Missing,
@@ -102,6 +111,8 @@ pub(crate) struct PeerText<'a> {
     pub(crate) trust_bundle: &'a str,
     pub(crate) outbound: bool,
     pub(crate) inbound: bool,
+    pub(crate) allow_namespaces: Vec<&'a str>,
+    pub(crate) deny_namespaces: Vec<&'a str>,
     pub(crate) changed_at: i64,
 }
 
@@ -120,12 +131,16 @@ impl PeerText<'_> {
         let endpoints = endpoints.map_err(|source| PeerError::Endpoint { peer: peer(), source })?;
         let directions = Directions::from_flags(self.outbound, self.inbound)
             .ok_or_else(|| PeerError::NoDirection { peer: peer() })?;
+        let (allow, deny) = (self.allow_namespaces.iter().copied(), self.deny_namespaces.iter().copied());
+        let namespaces = NamespacePolicy::parse(allow, deny);
+        let namespaces = namespaces.map_err(|source| PeerError::Namespaces { peer: peer(), source })?;
         let trust_bundle = self.bundle(&name, expired)?;
         Ok(PeerRecord {
             suffix: suffix.to_lowercase(),
             endpoints,
             trust_bundle,
             directions,
+            namespaces,
             changed_at: self.changed_at,
             name,
         })
@@ -163,6 +178,8 @@ impl PeerRecord {
             trust_bundle: &peer.trust_bundle,
             outbound: peer.outbound,
             inbound: peer.inbound,
+            allow_namespaces: peer.allow_namespaces.iter().map(String::as_str).collect(),
+            deny_namespaces: peer.deny_namespaces.iter().map(String::as_str).collect(),
             changed_at: peer.changed_at,
         }
         .parse(expired)
@@ -180,6 +197,8 @@ impl From<&PeerRecord> for v1::Peer {
             outbound: peer.directions.outbound(),
             inbound: peer.directions.inbound(),
             changed_at: peer.changed_at,
+            allow_namespaces: texts(peer.namespaces.allow()),
+            deny_namespaces: texts(peer.namespaces.deny()),
         }
     }
 }
@@ -201,6 +220,11 @@ impl From<&PeerSet> for v1::Snapshot {
     fn from(set: &PeerSet) -> Self {
         Self { generation: set.generation().0, peers: set.iter().map(|peer| peer.as_ref().into()).collect() }
     }
+}
+
+/// The namespaces of a list as text.
+pub(crate) fn texts(namespaces: &[Namespace]) -> Vec<String> {
+    namespaces.iter().map(ToString::to_string).collect()
 }
 
 /// A name as people write it: without the final dot, except the root.

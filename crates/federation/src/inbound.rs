@@ -1,5 +1,5 @@
-//! Who may ask this gateway what, decided by the certificate's identity for every question; and
-//! the book of who asked, per peer.
+//! Who may ask this gateway what, decided by the certificate's identity for every question, and for every answer that
+//! holds other names than the one asked for; and the book of who asked, per peer.
 
 mod book;
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use strait_identity::TrustDomain;
 use strait_resolve::{Admission, Admit, Origin};
-use strait_wire::{Ede, Name, QueryView};
+use strait_wire::{Answer, Ede, Name, QueryView, RecordType};
 
 use book::Seat;
 pub use book::{InboundBook, InboundReport};
@@ -16,7 +16,8 @@ use crate::convert::without_final_dot as plain;
 use crate::rules::Home;
 
 /// The gateway's rule: peers with inbound delegation, and this cluster's own agents and gateways,
-/// may ask for names under this cluster's suffix. Everything else is refused, and told why.
+/// may ask for names under this cluster's suffix; peers for those of the namespaces they may see, and no answer leads
+/// them to others. Everything else is refused, and told why.
 pub struct InboundPolicy {
     home: Home,
     book: Arc<InboundBook>,
@@ -33,6 +34,7 @@ impl InboundPolicy {
         if !name.is_within(&self.home.suffix) {
             return Err(asker.outside(&self.home.suffix));
         }
+        asker.may_see(&name, &self.home.suffix)?;
         let unreadable = |_| prohibited("the list of clusters passed cannot be read".to_owned());
         let path = query.cluster_path().map_err(unreadable)?;
         match path.contains(self.home.trust_domain.as_str()) {
@@ -52,13 +54,18 @@ impl Admit for InboundPolicy {
         }
         self.book.with(&identity.id.trust_domain, |seat| match seat {
             None => Admission::Refuse(Asker::unknown(&identity.id.trust_domain)),
-            Some(seat) => {
-                let decision = self.decide(&Asker::Peer(seat.name().as_str()), query);
-                if let Err(ede) = &decision {
-                    seat.count_refused(|| format!("{}: {}", query.qname(), ede.text));
-                }
-                verdict(decision)
-            }
+            Some(seat) => verdict(seat.noting(query, self.decide(&Asker::Peer(seat), query))),
+        })
+    }
+
+    /// The whole answer is withheld: of part of it nobody could tell that it is part.
+    fn may_tell(&self, origin: &Origin, query: &QueryView<'_>, answer: &Answer) -> Result<(), Ede> {
+        let peer = origin.identity.as_deref().map(|identity| &identity.id.trust_domain);
+        let Some(peer) = peer.filter(|peer| **peer != self.home.trust_domain) else { return Ok(()) };
+        self.book.with(peer, |seat| match seat {
+            // It may not ask any more.
+            None => Err(Asker::unknown(peer)),
+            Some(seat) => seat.noting(query, Asker::Peer(seat).may_read(answer, &self.home.suffix)),
         })
     }
 
@@ -80,17 +87,36 @@ fn prohibited(text: String) -> Ede {
 /// Who asks, for the words of a refusal.
 enum Asker<'a> {
     Own,
-    Peer(&'a str),
+    Peer(&'a Seat),
 }
 
 impl Asker<'_> {
     fn outside(&self, suffix: &Name) -> Ede {
         let suffix = plain(suffix);
         match self {
-            Self::Peer(peer) => prohibited(format!("peer {peer} may ask only names under {suffix}")),
+            Self::Peer(seat) => prohibited(format!("peer {} may ask only names under {suffix}", seat.name())),
             // Nobody forbids it; we only do not know.
             Self::Own => Ede::new(Ede::NOT_AUTHORITATIVE, format!("this gateway answers only names under {suffix}")),
         }
+    }
+
+    /// Whether it may see a name of ours; the refusal is the same whether the name exists or not.
+    fn may_see(&self, name: &Name, suffix: &Name) -> Result<(), Ede> {
+        let Self::Peer(seat) = self else { return Ok(()) };
+        match seat.namespaces().forbids(name, suffix) {
+            None => Ok(()),
+            Some(rule) => Err(prohibited(format!("not shown to peer {}: {rule}", seat.name()))),
+        }
+    }
+
+    /// Whether it may see every name of the answer.
+    fn may_read(&self, answer: &Answer, suffix: &Name) -> Result<(), Ede> {
+        // What cannot be read is told to nobody.
+        let unreadable = |_| prohibited("the answer cannot be read".to_owned());
+        let message = answer.to_message().map_err(unreadable)?;
+        let told = message.records().filter(|record| record.rtype != RecordType::SOA);
+        let mut names = told.flat_map(|record| std::iter::once(record.name.clone()).chain(record.rdata.names()));
+        names.try_for_each(|name| self.may_see(&name, suffix))
     }
 
     fn unknown(trust_domain: &TrustDomain) -> Ede {

@@ -14,6 +14,7 @@ mod cache;
 mod client;
 mod convert;
 mod distribution;
+mod export;
 mod gateway;
 mod inbound;
 mod metrics;
@@ -30,6 +31,7 @@ pub use agents::{AgentBook, AgentEntry, MAX_AGENTS};
 pub use cache::CacheService;
 pub use convert::PeerError;
 pub use distribution::DistributionService;
+pub use export::{MAX_NAMESPACES, Namespace, NamespaceError, NamespacePolicy, NamespacePolicyError, Rule, WITHHELD};
 pub use gateway::{ChangeError, Federation};
 pub use inbound::{InboundBook, InboundPolicy, InboundReport};
 pub use peers::{

@@ -14,6 +14,8 @@ use strait_wire::Name;
 
 pub use strait_link::{MAX_ENDPOINTS, MAX_PEERS};
 
+use crate::export::NamespacePolicy;
+
 /// The longest trust bundle of a peer, in octets of PEM text: some forty CA certificates.
 pub const MAX_BUNDLE_LEN: usize = 64 * 1024;
 
@@ -109,6 +111,8 @@ pub struct PeerRecord {
     pub trust_bundle: TrustBundle,
     /// Who asks whom.
     pub directions: Directions,
+    /// What it may see of us.
+    pub namespaces: NamespacePolicy,
     /// When it was added or last changed, seconds since 1970-01-01 UTC.
     pub changed_at: i64,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use strait_identity::{CertificateAuthority, Credentials, LeafRequest, TrustBundle};
 
-use crate::{Directions, Home, PeerRecord};
+use crate::{Directions, Home, NamespacePolicy, PeerRecord};
 
 /// Generous: it is only waited out when a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -82,6 +82,7 @@ pub(crate) fn peer(name: &str) -> PeerRecord {
         endpoints: vec!["tls://192.0.2.1:853".parse().unwrap(), "grpc://192.0.2.2:8443".parse().unwrap()],
         trust_bundle: bundle(&suffix),
         directions: Directions::Both,
+        namespaces: NamespacePolicy::default(),
         changed_at: 1_700_000_000,
     }
 }

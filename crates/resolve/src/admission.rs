@@ -1,10 +1,10 @@
-//! Who may ask what: decided for every question before the cache is looked at.
+//! Who may ask what: decided for every question before the cache is looked at; and who may be told what, after it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use strait_wire::{Ede, QueryView};
+use strait_wire::{Answer, Ede, QueryView};
 
 use crate::{Origin, Transport};
 
@@ -23,6 +23,13 @@ pub enum Admission {
 pub trait Admit: Send + Sync {
     /// Must be cheap: it runs for every question, cached or not.
     fn admit(&self, origin: &Origin, query: &QueryView<'_>) -> Admission;
+
+    /// Whether an answer that holds other names than the one asked for ([`Answer::names_others`]) may be told to who
+    /// asks, and why not. Asked wherever the answer comes from, the cache as well: that does not know who asks.
+    fn may_tell(&self, origin: &Origin, query: &QueryView<'_>, answer: &Answer) -> Result<(), Ede> {
+        let _ = (origin, query, answer);
+        Ok(())
+    }
 
     /// Told once of every admitted question, when it is answered; `admit` may run more than once for it.
     fn answered(&self, origin: &Origin) {

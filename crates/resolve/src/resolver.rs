@@ -161,7 +161,7 @@ impl Road {
     fn travel<'t>(self: &Arc<Self>, asked: &Asked<'_>, active: &'t Arc<ActiveTable>) -> Travelled<'t> {
         let done = Travelled::Done;
         // Before the cache, for every question: the cache does not know who asked for what it holds, so
-        // nobody who may not ask gets that far. (Every client that may ask sees the same names.)
+        // nobody who may not ask gets that far. Where an answer leads is looked at when it is told ([`Road::reply`]).
         match self.settings.admit.admit(asked.origin, &asked.query) {
             Admission::Admit => {}
             Admission::Drop => return done(Step::Drop),

@@ -51,8 +51,8 @@ pub struct Answer {
     tells_of_others: bool,
     /// Whether it may be told to any question: see [`Answer::for_any_name`].
     for_any_name: bool,
-    /// See [`Answer::names_no_other`].
-    names_no_other: bool,
+    /// Which names it holds besides the one asked for.
+    names: Names,
     /// Seconds the answer as a whole may be cached.
     ttl: u32,
     besides: Option<Box<Besides>>,
@@ -63,6 +63,29 @@ pub struct Answer {
 struct Besides {
     ede: Option<Ede>,
     dangling_alias: Option<Name>,
+}
+
+/// Which names an answer holds besides the one asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// None: it has addresses of that name, or nothing.
+    OnlyAddresses,
+    /// None that is known, or those of an SOA, which are the zone's own.
+    OnlyOwn,
+    /// Others, as owners of records or in their data.
+    Others,
+}
+
+impl Names {
+    fn of(message: &Message, question: &Question) -> Self {
+        let is_address = |r: &Record| r.name == question.name && matches!(r.rtype, RecordType::A | RecordType::AAAA);
+        let is_own = |r: &Record| r.name == question.name && r.rdata.names().next().is_none();
+        match () {
+            () if message.records().all(is_address) => Self::OnlyAddresses,
+            () if message.records().all(|r| r.rtype == RecordType::SOA || is_own(r)) => Self::OnlyOwn,
+            () => Self::Others,
+        }
+    }
 }
 
 impl Besides {
@@ -95,7 +118,7 @@ impl Answer {
             besides: Besides::of(message.edns.as_ref().and_then(Edns::ede), dangling_alias),
             tells_of_others: message.answers.iter().chain(&message.additionals).any(|r| r.name != question.name),
             for_any_name: false,
-            names_no_other: false,
+            names: Names::of(&plain, question),
         })
     }
 
@@ -123,7 +146,7 @@ impl Answer {
             besides: Besides::of(ede, None),
             tells_of_others: false,
             for_any_name: false,
-            names_no_other: false,
+            names: Names::OnlyAddresses,
         }
     }
 
@@ -189,6 +212,12 @@ impl Answer {
     /// Whether the response it was made from was truncated.
     pub fn is_truncated(&self) -> bool {
         self.flags().has(Flags::TC)
+    }
+
+    /// Whether it holds names besides the one asked for, in any section, that whoever asks might not be meant to see;
+    /// those of an SOA are the zone's own and do not count. Nor do names in data of a type that is not known.
+    pub fn names_others(&self) -> bool {
+        self.names == Names::Others
     }
 
     /// The octets it holds, for the cache's budget.

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use super::view::{EndpointView, ErrorView, InboundView, OutboundView, PeerView, PeersView};
+use super::view::{EndpointView, ErrorView, InboundView, NamespacesView, OutboundView, PeerView, PeersView};
 use crate::moments::{ago, span};
 use crate::output::{indented, shortened, table};
 
 /// The longest error in the list; `peer show` has it whole.
 const MAX_LISTED_ERROR: usize = 72;
+
+/// The longest list of namespaces in the list, likewise.
+const MAX_LISTED_NAMESPACES: usize = 32;
 
 /// Seconds for which the list shows an error that does not last.
 const RECENT: i64 = 60;
@@ -17,13 +20,14 @@ pub(super) fn list(peers: &PeersView, now: i64) -> String {
     if peers.peers.is_empty() {
         return "no peers; add one with: gatewayctl peer add NAME --suffix SUFFIX --endpoint URL --ca FILE".to_owned();
     }
-    let head = ["NAME", "SUFFIX", "OUTBOUND", "INBOUND", "ENDPOINTS", "LATENCY", "LAST ERROR"];
+    let head = ["NAME", "SUFFIX", "OUTBOUND", "INBOUND", "SEES", "ENDPOINTS", "LATENCY", "LAST ERROR"];
     let rows = peers.peers.iter().map(|peer| {
         [
             peer.name.clone(),
             peer.suffix.clone(),
             peer.outbound.state.clone(),
             peer.inbound.state.clone(),
+            sees(peer),
             peer.outbound.up_of_total(),
             latency(peer.outbound.best_latency()),
             newest_error(peer, now),
@@ -34,7 +38,7 @@ pub(super) fn list(peers: &PeersView, now: i64) -> String {
 
 /// All of one peer.
 pub(super) fn one(peer: &PeerView, now: i64) -> String {
-    let PeerView { name, suffix, trust_domain, changed_at, authorities, outbound, inbound } = peer;
+    let PeerView { name, suffix, trust_domain, changed_at, authorities, namespaces, outbound, inbound } = peer;
     let changed = changed_at.as_deref().unwrap_or("-");
     let mut text = format!(
         "name          {name}\nsuffix        {suffix}\ntrust domain  {trust_domain}\nchanged       {changed}\n"
@@ -48,9 +52,33 @@ pub(super) fn one(peer: &PeerView, now: i64) -> String {
     text += &indented(&endpoints(outbound, now));
     text += &format!("\ninbound (they ask us): {}\n", inbound.state);
     if inbound.state != "none" {
-        text += &indented(&asked(inbound, now));
+        text += &indented(&format!("sees         {}\n{}", namespaces.in_words(), asked(inbound, now)));
     }
     text
+}
+
+/// The namespaces of ours that it may see, cut to fit.
+fn sees(peer: &PeerView) -> String {
+    match peer.inbound.state.as_str() {
+        "none" => "-".to_owned(),
+        _ => shortened(&peer.namespaces.short(), MAX_LISTED_NAMESPACES),
+    }
+}
+
+impl NamespacesView {
+    fn in_words(&self) -> String {
+        let named: Vec<&str> = self.allow.iter().map(String::as_str).filter(|name| *name != "*").collect();
+        let any = named.len() < self.allow.len();
+        let allowed = match (any, named.contains(&"kube-system")) {
+            (true, true) => "every namespace".to_owned(),
+            (true, false) => "every namespace but kube-system".to_owned(),
+            (false, _) => format!("the namespaces {}", named.join(", ")),
+        };
+        match self.deny.as_slice() {
+            [] => allowed,
+            denied => format!("{allowed}; not {}", denied.join(", ")),
+        }
+    }
 }
 
 fn endpoints(outbound: &OutboundView, now: i64) -> String {

@@ -62,10 +62,10 @@ fn listed(peers: Vec<v1::PeerStatus>) -> PeersView {
 fn the_list_shows_each_direction_and_the_newest_trouble() {
     let peers = listed(vec![both_ways(), one_way("c", "connecting", "none"), one_way("d", "none", "idle")]);
     let expected = "\
-NAME       SUFFIX                 OUTBOUND    INBOUND  ENDPOINTS  LATENCY  LAST ERROR
-cluster-b  cluster-b.example.com  degraded    up       1/2        1.24 ms  to grpc://192.0.2.2:8443: connection refused\\u{1b}[2J (30s ago)
-c          c.example.com          connecting  none     0/1        -        -
-d          d.example.com          none        idle     -          -        -
+NAME       SUFFIX                 OUTBOUND    INBOUND  SEES  ENDPOINTS  LATENCY  LAST ERROR
+cluster-b  cluster-b.example.com  degraded    up       *     1/2        1.24 ms  to grpc://192.0.2.2:8443: connection refused\\u{1b}[2J (30s ago)
+c          c.example.com          connecting  none     -     0/1        -        -
+d          d.example.com          none        idle     *     -          -        -
 ";
     assert_eq!(show::list(&peers, NOW), expected);
 }
@@ -127,6 +127,7 @@ outbound (we ask them): degraded
   grpc://192.0.2.2:8443  down   3h ago  -        connection refused\\u{1b}[2J (30s ago)
 
 inbound (they ask us): up
+  sees         every namespace but kube-system
   connections  2
   queries      1500, the last 5s ago
   refused      1
@@ -138,10 +139,32 @@ inbound (they ask us): up
 #[test]
 fn a_direction_that_does_not_stand_has_nothing_to_show() {
     let shown = show::one(&PeerView::from(one_way("d", "none", "idle")), NOW);
-    let expected = "\noutbound (we ask them): none\n\ninbound (they ask us): idle\n  connections  0\n  queries      0\n  refused      0\n  last error   -\n";
+    let expected = "\noutbound (we ask them): none\n\ninbound (they ask us): idle\n  sees         every namespace but kube-system\n  connections  0\n  queries      0\n  refused      0\n  last error   -\n";
     assert!(shown.ends_with(expected), "{shown}");
     let shown = show::one(&PeerView::from(one_way("c", "connecting", "none")), NOW);
     assert!(shown.ends_with("\ninbound (they ask us): none\n"), "{shown}");
+}
+
+#[test]
+fn what_a_peer_may_see_is_shown_in_short_and_in_words() {
+    // (allowed, denied, in the list, in words)
+    let cases: [(&[&str], &[&str], &str, &str); 6] = [
+        (&[], &[], "*", "every namespace but kube-system"),
+        (&["*", "kube-system"], &[], "*,kube-system", "every namespace"),
+        (&["shop", "web"], &[], "shop,web", "the namespaces shop, web"),
+        (&[], &["shop"], "*,!shop", "every namespace but kube-system; not shop"),
+        (&["a\u{1b}[2J"], &[], "a\\u{1b}[2J", "the namespaces a\\u{1b}[2J"),
+        (&["a-long-one", "another-long-one", "one-too-many"], &[], "a-long-one,another-long-one,one…", "one-too-many"),
+    ];
+    for (allow, deny, short, words) in cases {
+        let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        let told = v1::Peer { allow_namespaces: texts(allow), deny_namespaces: texts(deny), ..peer("cluster-b") };
+        let status = v1::PeerStatus { peer: Some(told), ..both_ways() };
+        let shown = show::one(&PeerView::from(status.clone()), NOW);
+        assert!(shown.lines().any(|line| line.contains("sees  ") && line.ends_with(words)), "{shown}");
+        let list = show::list(&listed(vec![status]), NOW);
+        assert_eq!(list.lines().nth(1).unwrap().split("up       ").nth(1).unwrap().split("  ").next(), Some(short));
+    }
 }
 
 #[test]
@@ -167,6 +190,7 @@ fn json_carries_everything_with_moments_instead_of_ages() {
     assert_eq!(json["outbound"]["endpoints"][0]["latencyUs"], 1_240);
     assert_eq!(json["outbound"]["endpoints"][1]["lastError"]["text"], "connection refused\\u{1b}[2J");
     assert_eq!(json["outbound"]["endpoints"][1]["lastError"]["at"], "2023-11-14T22:14:30Z");
+    assert_eq!(json["namespaces"], serde_json::json!({ "allow": ["*"], "deny": [] }));
     assert_eq!(json["inbound"]["queries"], 1_500);
     assert_eq!(json["inbound"]["lastQueryAt"], "2023-11-14T22:14:55Z");
 }

@@ -27,8 +27,17 @@ pub(super) struct PeerView {
     pub(super) trust_domain: String,
     pub(super) changed_at: Option<String>,
     pub(super) authorities: Vec<AuthorityView>,
+    pub(super) namespaces: NamespacesView,
     pub(super) outbound: OutboundView,
     pub(super) inbound: InboundView,
+}
+
+/// The namespaces of this cluster that it may see.
+#[derive(Debug, Serialize)]
+pub(super) struct NamespacesView {
+    /// `*`: all but kube-system.
+    pub(super) allow: Vec<String>,
+    pub(super) deny: Vec<String>,
 }
 
 /// A CA of the peer's trust bundle.
@@ -109,9 +118,24 @@ impl From<v1::PeerStatus> for PeerView {
             trust_domain: printable(&peer.trust_domain),
             changed_at: moment(peer.changed_at),
             authorities: authorities(&peer.trust_bundle),
+            namespaces: NamespacesView::new(&peer.allow_namespaces, &peer.deny_namespaces),
             outbound: outbound.into(),
             inbound: status.inbound.unwrap_or_default().into(),
         }
+    }
+}
+
+impl NamespacesView {
+    fn new(allow: &[String], deny: &[String]) -> Self {
+        let texts = |list: &[String]| list.iter().map(|name| printable(name)).collect::<Vec<_>>();
+        let allow = if allow.is_empty() { vec!["*".to_owned()] } else { texts(allow) };
+        Self { allow, deny: texts(deny) }
+    }
+
+    /// In one column: `*`, `shop,web`, `*,!shop`.
+    pub(super) fn short(&self) -> String {
+        let denied = self.deny.iter().map(|name| format!("!{name}"));
+        self.allow.iter().cloned().chain(denied).collect::<Vec<_>>().join(",")
     }
 }
 

@@ -1,5 +1,5 @@
-//! What each peer has asked of us: counters that questions bump without a lock, and the sentence
-//! of the last refusal.
+//! What each peer may see and has asked of us: its policy, counters that questions bump without a lock, and the
+//! sentence of the last refusal.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,11 +10,13 @@ use arc_swap::ArcSwap;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use strait_identity::{Identity, Rejection, TrustDomain};
 use strait_serve::ConnectionObserver;
+use strait_wire::{Ede, QueryView};
 use tracing::debug;
 
+use crate::export::NamespacePolicy;
 use crate::gateway::now;
 use crate::metrics::PeerSetMetrics;
-use crate::peers::{PeerName, PeerSet};
+use crate::peers::{PeerName, PeerRecord, PeerSet};
 
 /// What a peer has asked of us.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,8 +81,8 @@ impl InboundBook {
                 continue;
             }
             let kept = before.get(trust_domain).filter(|seat| seat.name == peer.name);
-            let seat = kept.map_or_else(|| Arc::new(self.seat(&peer.name)), Arc::clone);
-            seat.connections.set(open.get(trust_domain).copied().unwrap_or(0));
+            let seat = Arc::new(self.seat(peer, kept.map(|seat| Arc::clone(&seat.counts))));
+            seat.counts.connections.set(open.get(trust_domain).copied().unwrap_or(0));
             seats.insert(trust_domain.clone(), seat);
         }
         let names: Vec<&PeerName> = seats.values().map(|seat| &seat.name).collect();
@@ -98,7 +100,7 @@ impl InboundBook {
 
     /// What that peer has asked; none when it may not ask.
     pub fn report(&self, peer: &str) -> Option<InboundReport> {
-        self.seats.load().values().find(|seat| seat.name.as_str() == peer).map(|seat| seat.report())
+        self.seats.load().values().find(|seat| seat.name.as_str() == peer).map(|seat| seat.counts.report())
     }
 
     /// Looks up whoever has that trust domain, without a lock.
@@ -114,25 +116,27 @@ impl InboundBook {
     fn show_connections(&self, identity: &Identity, count: i64) {
         self.with(&identity.id.trust_domain, |seat| {
             let Some(seat) = seat else { return };
-            match (seat.connections.get(), count) {
+            match (seat.counts.connections.get(), count) {
                 (0, 1) => debug!(peer = %seat.name, identity = %identity.id, "peer connected"),
                 (1.., 0) => debug!(peer = %seat.name, identity = %identity.id, "peer has no connection left"),
                 _ => {}
             }
-            seat.connections.set(count);
+            seat.counts.connections.set(count);
         });
     }
 
-    fn seat(&self, name: &PeerName) -> Seat {
-        let label = &[name.as_str()];
-        Seat {
-            name: name.clone(),
+    /// A peer's line, with the counters it had.
+    fn seat(&self, peer: &PeerRecord, counts: Option<Arc<Counts>>) -> Seat {
+        let label = &[peer.name.as_str()];
+        let new = || Counts {
             connections: self.connections.with_label_values(label),
             queries: self.queries.with_label_values(label),
             refused: self.refused.with_label_values(label),
             last_query_at: AtomicI64::new(0),
             last_error: Mutex::new(None),
-        }
+        };
+        let counts = counts.unwrap_or_else(|| Arc::new(new()));
+        Seat { name: peer.name.clone(), namespaces: peer.namespaces.clone(), counts }
     }
 }
 
@@ -159,7 +163,7 @@ impl ConnectionObserver for InboundBook {
         for trust_domain in rejection.trust_domains() {
             self.with(trust_domain, |seat| {
                 if let Some(seat) = seat {
-                    seat.note_error(|| format!("handshake: {rejection}"));
+                    seat.counts.note_error(|| format!("handshake: {rejection}"));
                 }
             });
         }
@@ -169,6 +173,12 @@ impl ConnectionObserver for InboundBook {
 /// One peer's line.
 pub(super) struct Seat {
     name: PeerName,
+    namespaces: NamespacePolicy,
+    counts: Arc<Counts>,
+}
+
+/// What a peer has done.
+struct Counts {
     connections: IntGauge,
     queries: IntCounter,
     refused: IntCounter,
@@ -181,16 +191,27 @@ impl Seat {
         &self.name
     }
 
+    /// What it may see.
+    pub(super) fn namespaces(&self) -> &NamespacePolicy {
+        &self.namespaces
+    }
+
     pub(super) fn count_query(&self) {
-        self.queries.inc();
-        self.last_query_at.store(now(), Ordering::Relaxed);
+        self.counts.queries.inc();
+        self.counts.last_query_at.store(now(), Ordering::Relaxed);
     }
 
-    pub(super) fn count_refused(&self, why: impl FnOnce() -> String) {
-        self.refused.inc();
-        self.note_error(why);
+    /// Counts the question if it is refused.
+    pub(super) fn noting(&self, query: &QueryView<'_>, decision: Result<(), Ede>) -> Result<(), Ede> {
+        if let Err(ede) = &decision {
+            self.counts.refused.inc();
+            self.counts.note_error(|| format!("{}: {}", query.qname(), ede.text));
+        }
+        decision
     }
+}
 
+impl Counts {
     /// Keeps the sentence, unless someone is at it right now: a question never waits for it.
     fn note_error(&self, why: impl FnOnce() -> String) {
         if let Ok(mut last) = self.last_error.try_lock() {

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod shown;
+
 use prometheus::Registry;
 use strait_identity::{Identity, Rejection, SpiffeId};
 use strait_resolve::Transport;

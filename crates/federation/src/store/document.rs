@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::convert::{Expired, PeerText, without_final_dot};
+use crate::convert::{Expired, PeerText, texts, without_final_dot};
 use crate::peers::{Generation, MAX_PEERS, PeerRecord, PeerSet};
 
 /// The version of the format that is written, and the only one that is read.
@@ -109,7 +109,26 @@ struct Entry<'a> {
     endpoints: Vec<String>,
     trust_domain: String,
     trust_bundle: String,
+    /// Absent: the default. A program that does not know the key refuses the file, and does not show too much.
+    #[serde(default, skip_serializing_if = "Namespaces::is_default")]
+    namespaces: Namespaces,
     changed_at: i64,
+}
+
+/// What a peer may see.
+#[derive(Serialize, Deserialize, Default, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+struct Namespaces {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allow: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deny: Vec<String>,
+}
+
+impl Namespaces {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl<'a> From<&'a PeerRecord> for Entry<'a> {
@@ -122,6 +141,7 @@ impl<'a> From<&'a PeerRecord> for Entry<'a> {
             endpoints: peer.endpoints.iter().map(ToString::to_string).collect(),
             trust_domain: peer.trust_bundle.trust_domain().to_string(),
             trust_bundle: peer.trust_bundle.to_pem(),
+            namespaces: Namespaces { allow: texts(peer.namespaces.allow()), deny: texts(peer.namespaces.deny()) },
             changed_at: peer.changed_at,
         }
     }
@@ -197,6 +217,8 @@ impl<'de> Deserialize<'de> for Checked {
             trust_bundle: &entry.trust_bundle,
             outbound: entry.outbound,
             inbound: entry.inbound,
+            allow_namespaces: entry.namespaces.allow.iter().map(String::as_str).collect(),
+            deny_namespaces: entry.namespaces.deny.iter().map(String::as_str).collect(),
             changed_at: entry.changed_at,
         };
         // The place is known only once the whole entry is read.

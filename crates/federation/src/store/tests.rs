@@ -7,7 +7,7 @@ use strait_durable::{Step, replace_with};
 
 use super::*;
 use crate::testkit::{expired_authority_pem, home, peer};
-use crate::{Federation, Generation};
+use crate::{Federation, Generation, NamespacePolicy, PeerRecord};
 
 const STEPS: [Step; 5] = [Step::Create, Step::Write, Step::SyncFile, Step::Rename, Step::SyncFolder];
 
@@ -34,6 +34,23 @@ fn the_file_is_readable_for_people_and_for_its_owner_only() {
     let head = "{\n  \"version\": 1,\n  \"generation\": 7,\n  \"peers\": [\n    {\n      \"name\": \"cluster-b\",\n      \"suffix\": \"cluster-b.example.com\",\n";
     assert!(text.starts_with(head), "{text}");
     assert_eq!(std::fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_a_peer_may_see_is_kept_and_a_file_that_does_not_say_it_has_the_default() {
+    let old = document::render(&set(1, &["cluster-b"]));
+    assert!(!old.contains("namespaces"), "the default is not written, so that an older program can read the file");
+    assert_eq!(
+        document::parse(old.as_bytes()).unwrap().get("cluster-b").unwrap().namespaces,
+        NamespacePolicy::default()
+    );
+    let namespaces = NamespacePolicy::parse(["shop", "kube-system"], ["secret"]).unwrap();
+    let peer = PeerRecord { namespaces, ..peer("cluster-b") };
+    let set = PeerSet::new(Generation(1), [peer]).unwrap();
+    assert_eq!(document::parse(document::render(&set).as_bytes()).unwrap(), set);
+    let bad = edited("\"changedAt\"", "\"namespaces\": { \"deny\": [\"*\"] },\n      \"changedAt\"");
+    let error = document::parse(bad.as_bytes()).unwrap_err();
+    assert!(error.what.contains("peer cluster-b: every namespace is denied"), "{error}");
 }
 
 /// The text of a whole file whose first peer has `from` replaced by `to`.
@@ -85,7 +102,7 @@ fn a_damaged_file_is_reported_and_kept() {
         (
             "unknown key",
             edited("\"suffix\"", "\"sufix\""),
-            ":7:13: unknown field `sufix`, expected one of `name`, `suffix`, `outbound`, `inbound`, `endpoints`, `trustDomain`, `trustBundle`, `changedAt`\n  7 |       \"sufix\": \"cluster-b.example.com\",\n    |             ^",
+            ":7:13: unknown field `sufix`, expected one of `name`, `suffix`, `outbound`, `inbound`, `endpoints`, `trustDomain`, `trustBundle`, `namespaces`, `changedAt`\n  7 |       \"sufix\": \"cluster-b.example.com\",\n    |             ^",
         ),
         (
             "bad suffix",

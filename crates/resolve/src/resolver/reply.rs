@@ -41,6 +41,16 @@ impl Step<'_> {
             Self::Drop | Self::Cached(..) | Self::Ready(..) | Self::Local(..) | Self::Stale(_) => false,
         }
     }
+
+    /// The answer it has come to.
+    fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Drop | Self::Refuse(_) => None,
+            Self::Cached(entry, _) | Self::Exchanged(entry) | Self::Stale(entry) => Some(&entry.answer),
+            Self::Ready(_, answer) => Some(answer),
+            Self::Local(_, answer) => Some(answer),
+        }
+    }
 }
 
 /// Appends a reply; false when there is none to give.
@@ -179,6 +189,8 @@ impl Road {
     /// Appends the reply and counts the question.
     pub(super) fn reply(&self, asked: &Asked<'_>, step: &Step<'_>, reply: &mut Vec<u8>) -> Now {
         let (query, limits) = (&asked.query, limits(asked));
+        let withheld = self.withhold(asked, step);
+        let step = withheld.as_ref().unwrap_or(step);
         let (zone, rcode, cached): (&ZoneState, _, _) = match step {
             Step::Drop => {
                 self.settings.metrics.refuse("not_allowed");
@@ -230,6 +242,13 @@ impl Road {
             self.log(asked, zone, rcode, cached);
         }
         Now::Reply
+    }
+
+    /// The refusal in the place of an answer whose names who asks may not see.
+    fn withhold(&self, asked: &Asked<'_>, step: &Step<'_>) -> Option<Step<'static>> {
+        let answer = step.answer().filter(|answer| answer.names_others())?;
+        let verdict = self.settings.admit.may_tell(asked.origin, &asked.query, answer);
+        verdict.err().map(|ede| Step::Refuse(Refusing::NotAllowed(ede)))
     }
 
     fn log(&self, asked: &Asked<'_>, zone: &ZoneState, rcode: Rcode, cached: bool) {

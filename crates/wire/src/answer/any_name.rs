@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Answer, AnswerKind, ttl_offsets, with_places};
+use super::{Answer, AnswerKind, Names, ttl_offsets, with_places};
 use crate::{Class, Flags, Header, MAX_MESSAGE_LEN, Message, Name, Question, Rcode, RecordType, WireError};
 
 /// A pointer to the name of the question (RFC 1035 4.1.4).
@@ -44,7 +44,6 @@ impl Answer {
             additional_at: additional_at as u16,
             question_len: question_len as u16,
             for_any_name: true,
-            names_no_other: settled.records().all(|record| record.name == asked && is_address(record.rtype)),
             ..model
         })
     }
@@ -95,7 +94,7 @@ impl Answer {
             kind: if ancount == 0 { AnswerKind::NoData } else { AnswerKind::Positive },
             tells_of_others: false,
             for_any_name: true,
-            names_no_other: true,
+            names: Names::OnlyAddresses,
             ttl: if ancount == 0 { 0 } else { ttl },
             besides: None,
         })
@@ -104,12 +103,8 @@ impl Answer {
     /// Whether it may be told to any question although names are called otherwise where it was made: it is for any name,
     /// and holds addresses of that name and nothing else.
     pub fn names_no_other(&self) -> bool {
-        self.names_no_other
+        self.for_any_name && self.names == Names::OnlyAddresses
     }
-}
-
-fn is_address(rtype: RecordType) -> bool {
-    matches!(rtype, RecordType::A | RecordType::AAAA)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{Answer, with_places};
+use super::{Answer, Names, with_places};
 use crate::edns;
 use crate::{AnswerKind, Class, Flags, Header, Opcode, Question, Rcode, RecordType, option};
 
@@ -80,7 +80,7 @@ impl Answer {
             rcode: Rcode::NOERROR,
             kind: AnswerKind::Positive,
             for_any_name: false,
-            names_no_other: false,
+            names: Names::OnlyAddresses,
             tells_of_others: false,
             ttl,
             besides: None,

@@ -15,6 +15,37 @@ fn asked() -> Question {
 }
 
 #[test]
+fn an_answer_knows_whether_it_names_others() {
+    let alias = || cname("www.example", 60, "a.example");
+    let text =
+        Record { rtype: RecordType::TXT, rdata: Rdata::opaque(b"\x09a.example".to_vec()), ..a("www.example", 60) };
+    // The sections, and whether whoever is not to see other names needs a look at it.
+    let cases: Vec<(&str, Sections, bool)> = vec![
+        ("addresses", [vec![a("www.example", 60)], vec![], vec![]], false),
+        ("nothing", [vec![], vec![], vec![]], false),
+        ("data without names", [vec![text], vec![], vec![]], false),
+        ("a denial", [vec![], vec![soa("example", 60, 60)], vec![]], false),
+        ("an alias", [vec![alias()], vec![], vec![]], true),
+        ("an alias and its end", [vec![alias(), a("a.example", 60)], vec![], vec![]], true),
+        ("an alias and a denial", [vec![alias()], vec![soa("example", 60, 60)], vec![]], true),
+        ("a target", [vec![srv("www.example", 60, "a.example")], vec![], vec![]], true),
+        ("an address beside", [vec![a("www.example", 60)], vec![], vec![a("a.example", 60)]], true),
+        ("name servers", [vec![a("www.example", 60)], vec![ns("www.example", 60, "ns.example")], vec![]], true),
+    ];
+    for (what, sections, names_others) in cases {
+        let message = response(asked(), NOERROR, sections);
+        let answer = Answer::new(&message).unwrap();
+        assert_eq!(answer.names_others(), names_others, "{what}");
+        // However it came about, and whatever becomes of it.
+        let (ede, clamped) = (Ede::new(Ede::OTHER, ""), answer.clamp_ttls(1, 2));
+        assert_eq!(answer.with_ede(ede).names_others(), names_others, "{what}");
+        assert_eq!(clamped.names_others(), names_others, "{what}");
+        assert_eq!(Answer::for_any_name(&message).unwrap().names_others(), names_others, "{what}");
+    }
+    assert!(!Answer::failure(asked(), NOERROR, None).names_others());
+}
+
+#[test]
 fn rfc2308_2_kinds_of_answers() {
     use AnswerKind::{Failure, NoData, NxDomain, Positive};
     let alias = || cname("www.example", 60, "a.example");
