@@ -45,12 +45,12 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     let trust =
         trust::follow(&federation, config.identity.clone(), Arc::clone(&links), Arc::clone(&inbound), stop.clone());
 
-    let home = Home::start(&config, &link_metrics)?;
-    let policy = Arc::new(InboundPolicy::new(own, Arc::clone(&inbound)));
+    let home = Home::start(&config, &link_metrics, &process.readiness).await?;
+    let policy = Arc::new(InboundPolicy::new(own, Arc::clone(&inbound)).with_own_zones(home.own_zones()));
     let resolver = Arc::new(Resolver::new(ResolverSettings {
         admit: Arc::clone(&policy) as Arc<dyn Admit>,
         cache: config.daemon.cache.clone(),
-        routes: home.routes()?,
+        routes: home.routes(),
         follow_aliases: false,
         transit: Transit::Refused,
         deadline: config.daemon.deadline,
@@ -89,5 +89,6 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     listening.ready();
     listeners.serve(resolver, settings, serve_metrics, stop).await;
     admin.await?;
+    home.stop().await;
     Ok(())
 }

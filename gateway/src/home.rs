@@ -1,54 +1,115 @@
-//! The routes of a gateway: its own suffix, mapped to the home zone, and nothing else.
+//! The routes of a gateway: its own suffix, and with a catalog of its own the home zone for its own agents.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use strait_config::{Backend, GatewayConfig};
+use strait_catalog::{CatalogZone, ReverseZone, ZoneSettings};
+use strait_config::{Backend, GatewayConfig, KubernetesSettings};
 use strait_link::{LinkMetrics, UpstreamGroup};
+use strait_process::Readiness;
 use strait_resolve::zone::{Zone, ZoneBuilder};
 use strait_resolve::{MappedSource, Route, RouteTable, Source};
 use strait_wire::{Name, ZoneMapping};
 
+use crate::catalog::OwnCatalog;
+
 /// TTL of what an empty home zone denies, in seconds.
 const EMPTY_ZONE_TTL: u32 = 30;
+/// The zones that all addresses lie in.
+const OF_ADDRESSES: [[&[u8]; 2]; 2] = [[b"in-addr", b"arpa"], [b"ip6", b"arpa"]];
 
-/// The suffix and what answers for it, in words.
+/// What answers for this cluster.
 pub(crate) struct Home {
-    mapping: ZoneMapping,
-    sources: Vec<(Name, Arc<dyn Source>)>,
-    description: String,
+    routes: Vec<Route>,
+    /// Zones of which this cluster's own agents may ask, and nobody else.
+    own_zones: Vec<Name>,
+    description: &'static str,
+    catalog: Option<OwnCatalog>,
 }
 
 impl Home {
     /// Starts the backend.
-    pub(crate) fn start(config: &GatewayConfig, metrics: &Arc<LinkMetrics>) -> anyhow::Result<Self> {
-        let mapping = ZoneMapping::new(config.home_zone.clone(), config.suffix.clone())?;
-        let (sources, description) = match &config.backend {
+    pub(crate) async fn start(
+        config: &GatewayConfig,
+        metrics: &Arc<LinkMetrics>,
+        readiness: &Readiness,
+    ) -> anyhow::Result<Self> {
+        match &config.backend {
+            Backend::Kubernetes(settings) => Self::kubernetes(config, settings, readiness).await,
             Backend::ClusterDns(settings) => {
                 let group = UpstreamGroup::start(settings.clone(), Arc::clone(metrics))?;
-                (vec![(config.home_zone.clone(), group as Arc<dyn Source>)], "backend clusterDns".to_owned())
+                Self::mapped(config, vec![(config.home_zone.clone(), group as _)], "backend clusterDns")
             }
             Backend::Zones(zones) => {
                 let zones = zones.iter().map(|zone| Arc::clone(&zone.zone));
-                (zone_sources(zones, &config.home_zone)?, "backend zones".to_owned())
+                Self::mapped(config, zone_sources(zones, &config.home_zone)?, "backend zones")
             }
-        };
-        Ok(Self { mapping, sources, description })
+        }
+    }
+
+    /// Zones at home, each told under its name outside.
+    fn mapped(
+        config: &GatewayConfig,
+        sources: Vec<(Name, Arc<dyn Source>)>,
+        description: &'static str,
+    ) -> anyhow::Result<Self> {
+        let mapping = ZoneMapping::new(config.home_zone.clone(), config.suffix.clone())?;
+        let mut routes = Vec::new();
+        for (zone, source) in sources {
+            let zone = mapping.name_outward(&zone)?;
+            let source = Arc::new(MappedSource::new(mapping.clone(), source));
+            routes.push(Route { zone, kind: "home", source, cached: true });
+        }
+        Ok(Self { routes, own_zones: Vec::new(), description, catalog: None })
+    }
+
+    /// The catalog under the suffix, and for our own agents under the home zone and by address.
+    async fn kubernetes(
+        config: &GatewayConfig,
+        settings: &KubernetesSettings,
+        readiness: &Readiness,
+    ) -> anyhow::Result<Self> {
+        let catalog = OwnCatalog::start(settings, readiness.gate("catalog")).await?;
+        // Never cached: an answer lies ready in the catalog, and one that is kept beside it would only be older.
+        let route = |zone: Name, source: Arc<dyn Source>| Route { zone, kind: "home", source, cached: false };
+        let mut routes = Vec::new();
+        for apex in [&config.suffix, &config.home_zone] {
+            let name_server: Box<[IpAddr]> = Box::default();
+            let zone = ZoneSettings { apex: apex.clone(), home: config.home_zone.clone(), name_server };
+            routes.push(route(apex.clone(), Arc::new(CatalogZone::new(catalog.current(), zone)?)));
+        }
+        let mut own_zones = vec![config.home_zone.clone()];
+        for apex in settings.reverse.iter().flat_map(|range| range.reverse_zones()) {
+            let zone = ReverseZone::new(catalog.current(), apex.clone(), config.home_zone.clone())?;
+            routes.push(route(apex, Arc::new(zone)));
+        }
+        if !settings.reverse.is_empty() {
+            // What of these has no route is refused for want of it.
+            own_zones.extend(OF_ADDRESSES.into_iter().filter_map(|labels| Name::from_labels(labels).ok()));
+        }
+        Ok(Self { routes, own_zones, description: "backend kubernetes", catalog: Some(catalog) })
     }
 
     /// What answers, in words.
-    pub(crate) fn description(&self) -> &str {
-        &self.description
+    pub(crate) fn description(&self) -> &'static str {
+        self.description
     }
 
-    /// A route per home zone, under its name outside.
-    pub(crate) fn routes(&self) -> anyhow::Result<RouteTable> {
-        let mut routes = Vec::new();
-        for (zone, source) in &self.sources {
-            let outside = self.mapping.name_outward(zone)?;
-            let source = Arc::new(MappedSource::new(self.mapping.clone(), Arc::clone(source)));
-            routes.push(Route { zone: outside, kind: "home", source, cached: true });
+    /// The routes, the first of two for one zone.
+    pub(crate) fn routes(&self) -> RouteTable {
+        RouteTable::new(self.routes.iter().cloned()).0
+    }
+
+    /// Zones of which this cluster's own agents may ask.
+    pub(crate) fn own_zones(&self) -> Vec<Name> {
+        self.own_zones.clone()
+    }
+
+    /// Stops the backend, and waits until what it keeps on disk is there.
+    pub(crate) async fn stop(self) {
+        if let Some(catalog) = self.catalog {
+            catalog.stop().await;
         }
-        Ok(RouteTable::new(routes).0)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod app;
+mod catalog;
 mod home;
 mod trust;
 

@@ -16,6 +16,8 @@ pub enum Home {
     Zones(&'static [&'static str]),
     /// The cluster's DNS at that address.
     ClusterDns(SocketAddr),
+    /// What a Kubernetes API tells; the keys of `backend.kubernetes`: `kubeconfig: FILE, ttl: 5`.
+    Kubernetes(String),
 }
 
 /// A cluster that is not running yet.
@@ -89,6 +91,7 @@ impl ClusterPlan {
     fn gateway_config(&self, suffix: &str, out: &str, seat: &GatewaySeat) -> String {
         let backend = match &self.home {
             Home::ClusterDns(address) => format!("backend: {{ clusterDns: [\"{address}\"] }}\n"),
+            Home::Kubernetes(keys) => format!("backend: {{ kubernetes: {{ {keys} }} }}\n"),
             Home::Zones(records) => {
                 let mut text =
                     "backend:\n  zones:\n    - name: cluster.local\n      ttl: 30\n      records:\n".to_owned();
@@ -159,6 +162,12 @@ impl Gateway {
     /// Kills it as a crash would.
     pub fn kill(&mut self) {
         self.program = None;
+    }
+
+    /// Starts it again where it was; it need not become ready.
+    pub fn start_again(&mut self) {
+        let config = self.seat.config.to_string_lossy().into_owned();
+        self.program = Some(Program::start("gateway", &["--config", &config]).with_admin(self.seat.admin));
     }
 
     /// Starts it again where it was.

@@ -32,7 +32,7 @@ pub use objects::{
 };
 pub use picture::{Picture, Snapshot};
 pub use pods::PodMode;
-pub use reverse::{ReverseZone, reverse_zones};
+pub use reverse::ReverseZone;
 pub use source::{CatalogZone, ZoneSettings};
 pub use watch::{ApiAccess, ApiTimes, CatalogFeed, FeedCounts, FeedSettings, FeedState, WatchFault};
 

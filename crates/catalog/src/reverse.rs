@@ -1,6 +1,6 @@
 //! Addresses and the names they have: zones under `in-addr.arpa` and `ip6.arpa` (RFC 1035 3.5, RFC 3596 2.5).
 //!
-//! A zone is one name; [`reverse_zones`] says which a range of addresses needs. An address within the zone that
+//! A zone is one name; `IpNet::reverse_zones` says which a range of addresses needs. An address within the zone that
 //! nobody has does not exist. Names above addresses all exist: nobody looks whether one of them is in use, and to say
 //! that such a name does not exist would deny every address below it (RFC 8020).
 
@@ -35,34 +35,6 @@ enum Found {
     Address(IpAddr),
     Empty,
     Nothing,
-}
-
-/// The zones that hold the addresses of a range: one when its length ends at a label, up to 128 otherwise.
-pub fn reverse_zones(network: IpAddr, prefix: u8) -> Vec<Name> {
-    // Bits of a label, and of an address.
-    let (bits, all, suffix): (u8, u8, &[&[u8]]) = match network {
-        IpAddr::V4(_) => (8, 32, &[b"in-addr", b"arpa"]),
-        IpAddr::V6(_) => (4, 128, &[b"ip6", b"arpa"]),
-    };
-    let prefix = prefix.min(all);
-    let labels = prefix.div_ceil(bits);
-    let free = labels * bits - prefix;
-    let of = |number: u128| {
-        let first = (0..labels).rev().map(|label| {
-            let value = number >> (bits * (labels - 1 - label)) & ((1 << bits) - 1);
-            if bits == 8 { format!("{value}") } else { format!("{value:x}") }
-        });
-        let first: Vec<String> = first.collect();
-        // 34 short labels at most.
-        Name::from_labels(first.iter().map(String::as_bytes).chain(suffix.iter().copied())).ok()
-    };
-    let address = match network {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    };
-    // The labels as a number, the free bits cleared. Without labels there is nothing left to shift.
-    let base = address.checked_shr(u32::from(all - labels * bits)).unwrap_or(0) >> free << free;
-    (0..1u128 << free).filter_map(|within| of(base + within)).collect()
 }
 
 impl ReverseZone {

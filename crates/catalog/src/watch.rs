@@ -20,9 +20,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -52,6 +54,8 @@ pub struct FeedSettings {
     pub file: Option<PathBuf>,
     /// How often it is saved while it changes; it is saved as well when changes cease, and at the end.
     pub save_every: Duration,
+    /// What has not been known to be current for so long is stale.
+    pub stale_after: Duration,
 }
 
 impl FeedSettings {
@@ -63,6 +67,7 @@ impl FeedSettings {
             times: ApiTimes::default(),
             file: None,
             save_every: Duration::from_secs(60),
+            stale_after: Duration::from_secs(60),
         }
     }
 }
@@ -72,6 +77,8 @@ impl FeedSettings {
 pub struct FeedState {
     /// How much is known.
     pub sync: SyncState,
+    /// Whether what is told has not been known to be current for too long.
+    pub is_stale: bool,
     /// The kinds whose changes do not come, and why.
     pub faults: BTreeMap<Kind, WatchFault>,
 }
@@ -80,11 +87,20 @@ impl fmt::Display for FeedState {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.sync {
             SyncState::Waiting => out.write_str("the cluster's services are not known yet")?,
-            SyncState::Stale { .. } => out.write_str("the cluster's services are told as they were")?,
+            SyncState::Stale { since } => {
+                write!(out, "the cluster's services are told as they were at {}", moment(since))?;
+            }
             SyncState::Synced { .. } => out.write_str("the cluster's services are current")?,
         }
         self.faults.iter().try_for_each(|(kind, fault)| write!(out, "; {kind:?}: {fault}"))
     }
+}
+
+/// A time as people read it (RFC 3339, UTC, whole seconds).
+fn moment(at: SystemTime) -> String {
+    let at = OffsetDateTime::from(at).replace_nanosecond(0);
+    // Years of more than four digits have no such form.
+    at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_else(|| "a time unknown".to_owned())
 }
 
 /// What a feed has done so far.
@@ -115,7 +131,8 @@ impl CatalogFeed {
         let file = settings.file.as_ref().map(CatalogFile::new);
         let mut picture = restore(settings.catalog, file.clone()).await;
         let catalog = Arc::new(ArcSwap::new(picture.publish()));
-        let (tell_state, state) = watch::channel(FeedState { sync: picture.sync(), faults: BTreeMap::new() });
+        let (tell_state, state) =
+            watch::channel(FeedState { sync: picture.sync(), is_stale: false, faults: BTreeMap::new() });
         let counts = Arc::new(Counts::default());
         let (tell, news) = mpsc::channel(MAX_WAITING_NEWS);
         let mut followers = JoinSet::new();
@@ -136,6 +153,7 @@ impl CatalogFeed {
             saver: file.map(|file| Saver::new(file, settings.save_every)),
             faults: BTreeMap::new(),
             left_out: BTreeMap::new(),
+            stale_after: settings.stale_after,
         };
         let (stop, stopped) = oneshot::channel();
         let keeper = tokio::spawn(async move {

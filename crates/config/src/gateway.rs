@@ -4,20 +4,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use strait_identity::Alpn;
-use strait_link::UpstreamSettings;
 use strait_wire::Name;
 
+use crate::backend::BackendDraft;
 use crate::context::Context;
 use crate::effective::Effective;
 use crate::files::{Output, OutputKind};
 use crate::identity::IdentityDraft;
 use crate::peers;
 use crate::section::{Located, Section};
-use crate::upstreams::UpstreamDraft;
-use crate::zones::ZoneDraft;
-use crate::{
-    ConfigErrors, ConfigFile, DaemonSettings, Kind, Loaded, OwnIdentity, StaticZone, files, listen, overlap, units,
-};
+use crate::{Backend, ConfigErrors, ConfigFile, DaemonSettings, Kind, Loaded, OwnIdentity, files, listen, units};
 
 /// The keys at the top, in the order in which they are printed.
 pub(crate) const KEYS: &[&str] = &[
@@ -53,15 +49,6 @@ pub struct GatewayConfig {
     pub daemon: DaemonSettings,
 }
 
-/// Where a gateway's answers come from.
-#[derive(Debug)]
-pub enum Backend {
-    /// This cluster's own DNS.
-    ClusterDns(UpstreamSettings),
-    /// Zones in the file.
-    Zones(Vec<StaticZone>),
-}
-
 /// A gateway's configuration whose files have not been read yet.
 pub struct GatewayDraft {
     cx: Context,
@@ -80,11 +67,6 @@ struct Fields {
     identity: Option<IdentityDraft>,
     backend: Option<BackendDraft>,
     daemon: DaemonSettings,
-}
-
-enum BackendDraft {
-    ClusterDns(UpstreamDraft),
-    Zones(Vec<ZoneDraft>),
 }
 
 impl GatewayConfig {
@@ -147,7 +129,7 @@ impl Fields {
         root.cx.writes(Output { key: "state", path: state.clone(), at, kind: OutputKind::FileAndFolder });
         root.must_have("identity", "add `identity: { certificate: tls.crt, key: tls.key, trustBundle: ca.crt }` (`gatewayctl pki issue gateway` makes the files)");
         let identity = IdentityDraft::read(root);
-        let backend = read_backend(root, &home_zone);
+        let backend = BackendDraft::read(root, &home_zone, &state);
         let (daemon, admin) = DaemonSettings::read(root, listen::GATEWAY_ADMIN_PORT);
 
         let bare = addresses.iter().cloned().map(|address| address.map(|(address, _)| address)).collect();
@@ -170,12 +152,7 @@ impl Fields {
 
     fn resolve(self, cx: &Context) -> Option<GatewayConfig> {
         let identity = self.identity.and_then(|identity| identity.resolve(cx, Kind::Gateway, None));
-        let backend = self.backend.and_then(|backend| match backend {
-            BackendDraft::ClusterDns(group) => group.resolve(cx, self.daemon.deadline, &[]).map(Backend::ClusterDns),
-            BackendDraft::Zones(zones) => {
-                Some(Backend::Zones(zones.into_iter().filter_map(|zone| zone.resolve(cx)).collect()))
-            }
-        });
+        let backend = self.backend.and_then(|backend| backend.resolve(cx, self.daemon.deadline));
         Some(GatewayConfig {
             cluster: self.cluster?,
             suffix: self.suffix?,
@@ -187,37 +164,6 @@ impl Fields {
             backend: backend?,
             daemon: self.daemon,
         })
-    }
-}
-
-/// Reads `backend`: exactly one of `clusterDns` and `zones`.
-fn read_backend(root: &mut Section<'_>, home_zone: &Name) -> Option<BackendDraft> {
-    const HELP: &str = "write `clusterDns: [10.96.0.10]` or `zones: [...]`";
-    root.must_have("backend", "say where answers come from: `backend: { clusterDns: [10.96.0.10] }`");
-    let mut section = root.section("backend")?;
-    let chosen = (section.has("clusterDns"), section.has("zones"));
-    let cluster_dns = UpstreamDraft::read_cluster_dns(&mut section, home_zone.clone());
-    let zones = ZoneDraft::read_all(&mut section);
-    if chosen == (true, true) {
-        section.cx.error(&section.at, "`backend` has both `clusterDns` and `zones`", "keep one of them");
-    } else if chosen == (false, false) {
-        section.cx.error(&section.at, "`backend` has neither `clusterDns` nor `zones`", HELP);
-    }
-    overlap::check_zones(section.cx, &zones);
-    for zone in &zones {
-        let (name, at) = zone.claim();
-        if !name.is_within(home_zone) {
-            let message = format!("zone {name} does not lie within the home zone, {home_zone}");
-            section.cx.error(at, message, "peers ask for names under the suffix, which is the home zone here");
-        }
-    }
-    if !chosen.1 {
-        section.hide("zones");
-    }
-    root.show("backend", section.close());
-    match cluster_dns {
-        Some(group) => Some(BackendDraft::ClusterDns(group)),
-        None => Some(BackendDraft::Zones(zones)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! file and is what the fuzz target calls. [`NodeAgentDraft::resolve_files`] then reads what the text points to: certificates, bundles,
 //! zone files. Everything wrong is reported at once, each with line, column, caret and remedy. Nobody past this crate sees YAML.
 
+mod backend;
 mod check;
 mod context;
 mod daemon;
@@ -13,6 +14,7 @@ mod effective;
 mod files;
 mod gateway;
 mod identity;
+mod kubernetes;
 mod listen;
 mod node_agent;
 mod overlap;
@@ -23,11 +25,13 @@ mod units;
 mod upstreams;
 mod zones;
 
+pub use backend::Backend;
 pub use check::{Kind, check};
 pub use daemon::{DaemonSettings, Format, LogSettings, QueryLogSettings};
 pub use diagnostic::{ConfigErrors, Diagnostic, Severity};
-pub use gateway::{Backend, GatewayConfig, GatewayDraft};
+pub use gateway::{GatewayConfig, GatewayDraft};
 pub use identity::OwnIdentity;
+pub use kubernetes::{KubernetesSettings, PodNames};
 pub use node_agent::{HostsSettings, NodeAgentConfig, NodeAgentDraft};
 pub use zones::{StaticZone, ZoneKind};
 

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use strait_config::{Backend, ConfigFile, Format, GatewayConfig, Kind, Loaded, NodeAgentConfig, ZoneKind, check};
+use strait_config::{
+    Backend, ConfigFile, Format, GatewayConfig, Kind, KubernetesSettings, Loaded, NodeAgentConfig, PodNames, ZoneKind,
+    check,
+};
 use strait_identity::{Alpn, CertificateAuthority, LeafRequest, TrustDomain};
 use strait_link::{HealthSettings, UpstreamServers};
 use strait_resolve::{CacheSettings, QueryLogFilter};
@@ -180,6 +183,55 @@ fn a_gateway_with_zones_and_one_with_cluster_dns() {
     assert!(matches!(config.backend, Backend::ClusterDns(group) if group.zone == config.home_zone));
 }
 
+/// A gateway's configuration with that backend.
+fn gateway_with(backend: &str) -> String {
+    GATEWAY.split("backend:").next().unwrap().to_owned() + "backend: " + backend + "\n"
+}
+
+const EVERY_KEY_OF_KUBERNETES: &str = "{ kubernetes: { kubeconfig: kubeconfig, context: cluster-a, ttl: 30, \
+    pods: verified, reverse: [10.96.0.0/12, 'fd00:10::/64'], snapshot: saved/catalog, staleAfter: 5m } }";
+
+#[test]
+fn a_gateway_with_the_kubernetes_api() {
+    let folder_with = |backend: &str| {
+        let folder = folder(&gateway_with(backend));
+        let kubeconfig = "contexts: [{ name: other }, { name: cluster-a }]\ncurrent-context: other\n";
+        fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+        folder
+    };
+    let settings = |folder: &tempfile::TempDir| match load::<GatewayConfig>(folder).config.backend {
+        Backend::Kubernetes(settings) => settings,
+        other => panic!("{other:?}"),
+    };
+    // As in a pod: its service account, and what is usual.
+    let bare = folder_with("{ kubernetes: {} }");
+    let expected = KubernetesSettings {
+        kubeconfig: None,
+        context: None,
+        ttl: 5,
+        pods: PodNames::Off,
+        reverse: Vec::new(),
+        snapshot: bare.path().join("catalog"),
+        stale_after: Duration::from_secs(60),
+    };
+    assert_eq!(settings(&bare), expected);
+
+    let full = folder_with(EVERY_KEY_OF_KUBERNETES);
+    let expected = KubernetesSettings {
+        kubeconfig: Some(full.path().join("kubeconfig")),
+        context: Some("cluster-a".to_owned()),
+        ttl: 30,
+        pods: PodNames::Verified,
+        reverse: vec!["10.96.0.0/12".parse().unwrap(), "fd00:10::/64".parse().unwrap()],
+        snapshot: full.path().join("saved/catalog"),
+        stale_after: Duration::from_secs(300),
+    };
+    assert_eq!(settings(&full), expected);
+
+    // The current context counts when none is named.
+    settings(&folder_with("{ kubernetes: { kubeconfig: kubeconfig } }"));
+}
+
 /// What is printed is a whole configuration: read again from anywhere it prints the same.
 #[test]
 fn the_printed_configuration_reads_back_the_same() {
@@ -202,6 +254,10 @@ fn the_printed_configuration_reads_back_the_same() {
     for line in ["homeZone: cluster.local\n", "  size: 32MiB\n", "deadline: 3s\n", "  filter: off\n"] {
         assert!(gateway.contains(line), "{line:?} is missing in\n{gateway}");
     }
+    let text = gateway_with(EVERY_KEY_OF_KUBERNETES).replace("kubeconfig: kubeconfig, context: cluster-a, ", "");
+    let gateway = round_trip::<GatewayConfig>(&text);
+    let shown = "backend:\n  kubernetes:\n    ttl: 30\n    pods: verified\n    reverse:\n      - 10.96.0.0/12\n";
+    assert!(gateway.contains(shown) && gateway.contains("    staleAfter: 5m\n"), "{gateway}");
     let defaults = round_trip::<NodeAgentConfig>("node: worker-1\nupstreams: { servers: [192.0.2.53] }\n");
     assert!(defaults.starts_with("node: worker-1\nlisten:\n  - 127.0.0.1:53\n  - '[::1]:53'\n"), "{defaults}");
 }

@@ -17,22 +17,31 @@ use crate::rules::Home;
 
 /// The gateway's rule: peers with inbound delegation, and this cluster's own agents and gateways,
 /// may ask for names under this cluster's suffix; peers for those of the namespaces they may see, and no answer leads
-/// them to others. Everything else is refused, and told why.
+/// them to others; our own for names of zones at home as well. Everything else is refused, and told why.
 pub struct InboundPolicy {
     home: Home,
+    own_zones: Vec<Name>,
     book: Arc<InboundBook>,
 }
 
 impl InboundPolicy {
     /// The rule for a cluster; `book` knows its peers.
     pub fn new(home: Home, book: Arc<InboundBook>) -> Self {
-        Self { home, book }
+        Self { home, own_zones: Vec::new(), book }
+    }
+
+    /// As well: names within `zones` for this cluster's own agents and gateways. Peers never see them.
+    #[must_use]
+    pub fn with_own_zones(mut self, zones: Vec<Name>) -> Self {
+        self.own_zones = zones;
+        self
     }
 
     fn decide(&self, asker: &Asker<'_>, query: &QueryView<'_>) -> Result<(), Ede> {
         let name = query.qname();
-        if !name.is_within(&self.home.suffix) {
-            return Err(asker.outside(&self.home.suffix));
+        let is_own = || matches!(asker, Asker::Own) && self.own_zones.iter().any(|zone| name.is_within(zone));
+        if !name.is_within(&self.home.suffix) && !is_own() {
+            return Err(self.outside(asker));
         }
         asker.may_see(&name, &self.home.suffix)?;
         let unreadable = |_| prohibited("the list of clusters passed cannot be read".to_owned());
@@ -40,6 +49,19 @@ impl InboundPolicy {
         match path.contains(self.home.trust_domain.as_str()) {
             true => Err(prohibited(format!("loop: the question has passed {path} and is here again"))),
             false => Ok(()),
+        }
+    }
+
+    fn outside(&self, asker: &Asker<'_>) -> Ede {
+        let suffix = plain(&self.home.suffix);
+        match asker {
+            Asker::Peer(seat) => prohibited(format!("peer {} may ask only names under {suffix}", seat.name())),
+            // Nobody forbids it; we only do not know.
+            Asker::Own => {
+                let zones: Vec<String> = [&self.home.suffix].into_iter().chain(&self.own_zones).map(plain).collect();
+                let text = format!("this gateway answers only names under {}", zones.join(", "));
+                Ede::new(Ede::NOT_AUTHORITATIVE, text)
+            }
         }
     }
 }
@@ -91,15 +113,6 @@ enum Asker<'a> {
 }
 
 impl Asker<'_> {
-    fn outside(&self, suffix: &Name) -> Ede {
-        let suffix = plain(suffix);
-        match self {
-            Self::Peer(seat) => prohibited(format!("peer {} may ask only names under {suffix}", seat.name())),
-            // Nobody forbids it; we only do not know.
-            Self::Own => Ede::new(Ede::NOT_AUTHORITATIVE, format!("this gateway answers only names under {suffix}")),
-        }
-    }
-
     /// Whether it may see a name of ours; the refusal is the same whether the name exists or not.
     fn may_see(&self, name: &Name, suffix: &Name) -> Result<(), Ede> {
         let Self::Peer(seat) = self else { return Ok(()) };

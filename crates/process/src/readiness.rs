@@ -8,8 +8,18 @@ use serde_json::{Value, json};
 /// The conditions. Cheap to clone; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
-    /// Each condition with why it does not hold; none when it does.
-    conditions: Arc<Mutex<BTreeMap<&'static str, Option<String>>>>,
+    conditions: Arc<Mutex<BTreeMap<&'static str, Condition>>>,
+}
+
+/// How a condition stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Condition {
+    /// It does not hold, and why.
+    Not(String),
+    /// It holds.
+    Ready,
+    /// It holds; but something is not as it should be.
+    Impaired(String),
 }
 
 /// One condition; not ready until told.
@@ -22,7 +32,7 @@ pub struct Gate {
 impl Readiness {
     /// Adds a condition, not ready for now.
     pub fn gate(&self, name: &'static str) -> Gate {
-        self.lock().insert(name, Some("not yet".to_owned()));
+        self.lock().insert(name, Condition::Not("not yet".to_owned()));
         Gate { name, readiness: self.clone() }
     }
 
@@ -34,39 +44,51 @@ impl Readiness {
     /// Every condition, for people and programs: `{"ready": false, "conditions": {"peers": "not yet", "listening": "ready"}}`.
     pub fn report(&self) -> Value {
         let conditions = self.lock();
-        let shown = |why: &Option<String>| Value::from(why.clone().unwrap_or_else(|| "ready".to_owned()));
+        let shown = |condition: &Condition| match condition {
+            Condition::Not(why) => Value::from(why.clone()),
+            Condition::Ready => Value::from("ready"),
+            Condition::Impaired(what) => Value::from(format!("ready, but {what}")),
+        };
         let map: serde_json::Map<_, _> =
-            conditions.iter().map(|(name, why)| ((*name).to_owned(), shown(why))).collect();
+            conditions.iter().map(|(name, condition)| ((*name).to_owned(), shown(condition))).collect();
         json!({ "ready": all_hold(&conditions), "conditions": map })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Option<String>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Condition>> {
         self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, name: &'static str, why: Option<String>) {
-        let before = self.lock().insert(name, why.clone());
-        match (&before, &why) {
+    fn set(&self, name: &'static str, condition: Condition) {
+        let before = self.lock().insert(name, condition.clone());
+        let holds = |condition: &Condition| !matches!(condition, Condition::Not(_));
+        match (&before, &condition) {
             (Some(before), now) if before == now => {}
-            (_, None) => tracing::info!(condition = name, "ready"),
-            (_, Some(why)) => tracing::info!(condition = name, why, "not ready"),
+            (_, Condition::Not(why)) => tracing::info!(condition = name, why, "not ready"),
+            // What impairs it is told by whoever knows the cause.
+            (Some(before), _) if holds(before) => {}
+            _ => tracing::info!(condition = name, "ready"),
         }
     }
 }
 
-fn all_hold(conditions: &BTreeMap<&'static str, Option<String>>) -> bool {
-    !conditions.is_empty() && conditions.values().all(Option::is_none)
+fn all_hold(conditions: &BTreeMap<&'static str, Condition>) -> bool {
+    !conditions.is_empty() && conditions.values().all(|condition| !matches!(condition, Condition::Not(_)))
 }
 
 impl Gate {
     /// The condition holds.
     pub fn ready(&self) {
-        self.readiness.set(self.name, None);
+        self.readiness.set(self.name, Condition::Ready);
+    }
+
+    /// The condition holds, but something is not as it should be: whoever looks is told, and nobody is turned away.
+    pub fn impaired(&self, what: impl Into<String>) {
+        self.readiness.set(self.name, Condition::Impaired(what.into()));
     }
 
     /// The condition does not hold, and why.
     pub fn not_ready(&self, why: impl Into<String>) {
-        self.readiness.set(self.name, Some(why.into()));
+        self.readiness.set(self.name, Condition::Not(why.into()));
     }
 }
 
@@ -91,5 +113,12 @@ mod tests {
         assert!(readiness.is_ready());
         peers.not_ready("gone again");
         assert!(!readiness.is_ready());
+        // Who is impaired answers, and says so.
+        peers.impaired("they are those of yesterday");
+        assert!(readiness.is_ready());
+        assert_eq!(
+            readiness.report(),
+            json!({ "ready": true, "conditions": { "listening": "ready", "peers": "ready, but they are those of yesterday" } })
+        );
     }
 }

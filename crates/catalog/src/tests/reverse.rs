@@ -1,15 +1,13 @@
 //! PTR records (specification 2.3.3 and 2.4.3), and the zones they lie in.
 #![allow(clippy::unwrap_used)]
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use proptest::prelude::*;
 use strait_resolve::Source;
 use strait_wire::RecordType;
 
 use crate::testing::*;
-use crate::{CatalogSettings, Change, Key, Kind, Object, ReverseZone, ServiceKind, reverse_zones};
+use crate::{CatalogSettings, Change, Key, Kind, Object, ReverseZone, ServiceKind};
 
 fn zone_of(objects: Vec<Object>, apex: &str) -> ReverseZone {
     let catalog = shared(&mut synced(CatalogSettings::default(), objects));
@@ -144,48 +142,5 @@ fn addresses_follow_changes() {
         picture.apply(change);
         catalog.store(picture.publish());
         check(&zone, &[(&format!("{address}.in-addr.arpa"), "PTR", expected)]);
-    }
-}
-
-#[test]
-fn a_range_needs_as_many_zones_as_its_length_says() {
-    // (range, how many, the first, the last)
-    let cases = [
-        ("10.0.0.0/8", 1, "10.in-addr.arpa.", "10.in-addr.arpa."),
-        ("10.96.0.0/12", 16, "96.10.in-addr.arpa.", "111.10.in-addr.arpa."),
-        ("10.96.5.7/12", 16, "96.10.in-addr.arpa.", "111.10.in-addr.arpa."),
-        ("10.96.0.0/9", 128, "0.10.in-addr.arpa.", "127.10.in-addr.arpa."),
-        ("10.96.0.4/32", 1, "4.0.96.10.in-addr.arpa.", "4.0.96.10.in-addr.arpa."),
-        ("10.96.0.4/30", 4, "4.0.96.10.in-addr.arpa.", "7.0.96.10.in-addr.arpa."),
-        ("0.0.0.0/0", 1, "in-addr.arpa.", "in-addr.arpa."),
-        ("fd00::/8", 1, "d.f.ip6.arpa.", "d.f.ip6.arpa."),
-        ("fd00::/10", 4, "0.d.f.ip6.arpa.", "3.d.f.ip6.arpa."),
-        ("::/0", 1, "ip6.arpa.", "ip6.arpa."),
-        // No range is longer than its addresses.
-        ("10.96.0.4/99", 1, "4.0.96.10.in-addr.arpa.", "4.0.96.10.in-addr.arpa."),
-    ];
-    for (range, count, first, last) in cases {
-        let (address, prefix) = range.split_once('/').unwrap();
-        let zones = reverse_zones(address.parse().unwrap(), prefix.parse().unwrap());
-        assert_eq!(zones.len(), count, "{range}");
-        assert_eq!(
-            (zones[0].to_string(), zones[count - 1].to_string()),
-            (first.to_owned(), last.to_owned()),
-            "{range}"
-        );
-    }
-}
-
-proptest! {
-    /// Every address of a range lies in exactly one of its zones.
-    #[test]
-    fn zones_of_a_range_hold_its_addresses(bits in any::<u32>(), prefix in 0..=32u8, within in any::<u32>()) {
-        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-        let address = IpAddr::V4((bits & mask | within & !mask).into());
-        let IpAddr::V4(v4) = address else { unreachable!() };
-        let [a, b, c, d] = v4.octets();
-        let asked = name(&format!("{d}.{c}.{b}.{a}.in-addr.arpa"));
-        let zones = reverse_zones(IpAddr::V4(bits.into()), prefix);
-        prop_assert_eq!(zones.iter().filter(|zone| asked.is_within(zone)).count(), 1);
     }
 }

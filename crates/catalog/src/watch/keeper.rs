@@ -47,6 +47,8 @@ pub(super) struct Keeper {
     pub(super) saver: Option<Saver>,
     pub(super) faults: BTreeMap<Kind, WatchFault>,
     pub(super) left_out: BTreeMap<Kind, u64>,
+    /// What has not been known to be current for so long is stale.
+    pub(super) stale_after: Duration,
 }
 
 impl Keeper {
@@ -55,6 +57,7 @@ impl Keeper {
         let mut publish_at = Instant::now();
         loop {
             let save_at = self.saver.as_ref().map(|saver| saver.due);
+            let stale_at = self.left_until_stale().map(|left| Instant::now() + left);
             tokio::select! {
                 _ = &mut stop => break,
                 received = news.recv() => {
@@ -67,6 +70,7 @@ impl Keeper {
                 }
                 () = sleep_until(publish_at), if self.picture.is_dirty() => {}
                 () = due(save_at) => self.save(),
+                () = due(stale_at) => {}
             }
             if self.picture.is_dirty() && Instant::now() >= publish_at {
                 self.publish();
@@ -145,14 +149,34 @@ impl Keeper {
     }
 
     fn tell_state(&self) {
+        let sync = self.catalog.load().sync();
+        let is_stale = self.age().is_some_and(|age| age >= self.stale_after);
+        let became_stale = is_stale && !self.state.borrow().is_stale;
         self.state.send_if_modified(|state| {
-            let sync = self.catalog.load().sync();
-            let is_new = state.sync != sync || state.faults != self.faults;
+            let is_new = state.sync != sync || state.is_stale != is_stale || state.faults != self.faults;
             if is_new {
-                *state = FeedState { sync, faults: self.faults.clone() };
+                *state = FeedState { sync, is_stale, faults: self.faults.clone() };
             }
             is_new
         });
+        if became_stale {
+            tracing::warn!(after = ?self.stale_after, state = %*self.state.borrow(), "the catalog is stale");
+        }
+    }
+
+    /// How long ago what is told was known to be current; none when it is, or when nothing is told.
+    fn age(&self) -> Option<Duration> {
+        match self.catalog.load().sync() {
+            // A clock that was set back makes nothing older.
+            SyncState::Stale { since } => Some(since.elapsed().unwrap_or_default()),
+            SyncState::Waiting | SyncState::Synced { .. } => None,
+        }
+    }
+
+    /// The time until what is told is stale; none when it is, or will not be.
+    fn left_until_stale(&self) -> Option<Duration> {
+        let age = self.age().filter(|_| !self.state.borrow().is_stale)?;
+        Some(self.stale_after.saturating_sub(age))
     }
 
     fn save(&mut self) {

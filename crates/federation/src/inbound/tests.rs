@@ -215,3 +215,35 @@ fn a_change_keeps_the_counters_of_who_stays() {
     assert_eq!(setting.book.report("cluster-b").unwrap().queries, 1);
     assert_eq!(setting.book.report("cluster-d").unwrap(), InboundReport::default());
 }
+
+#[test]
+fn zones_at_home_are_for_our_own_alone() {
+    let zones = ["cluster.local", "in-addr.arpa"].map(|zone| zone.parse().unwrap());
+    let Setting { registry, book, policy } = setting();
+    let setting = Setting { registry, book, policy: policy.with_own_zones(zones.into()) };
+    let (web, address) = ("web.shop.svc.cluster.local", "1.0.96.10.in-addr.arpa");
+    let peer = Err((18, "peer cluster-b may ask only names under cluster-a.example.com".to_owned()));
+    let outside = "this gateway answers only names under cluster-a.example.com, cluster.local, in-addr.arpa";
+    let stranger = Err((18, "no peer of trust domain stranger.example may ask here".to_owned()));
+    let looped = Err((18, "loop: the question has passed cluster-a.example.com and is here again".to_owned()));
+    let agent = Some("spiffe://cluster-a.example.com/node-agent/n1");
+    let cases = [
+        (agent, web, &[][..], Ok(())),
+        (agent, "cluster.LOCAL", &[], Ok(())),
+        (agent, address, &[], Ok(())),
+        (agent, "web.shop.svc.cluster-a.example.com", &[], Ok(())),
+        // Our other gateways, too.
+        (Some("spiffe://cluster-a.example.com/gateway"), web, &[], Ok(())),
+        (agent, "example.org", &[], Err((20, outside.to_owned()))),
+        (agent, web, &["cluster-a.example.com"], looped),
+        // A peer's gateway and its agents, a stranger, nobody.
+        (Some(B), web, &[], peer.clone()),
+        (Some(B), address, &[], peer.clone()),
+        (Some("spiffe://cluster-b.example.com/node-agent/n9"), "cluster.local", &[], peer),
+        (Some("spiffe://stranger.example/node-agent/n1"), web, &[], stranger),
+        (None, web, &[], Err((18, "no client certificate: this gateway answers known peers".to_owned()))),
+    ];
+    for (id, name, path, expected) in cases {
+        assert_eq!(setting.ask(id, name, path), expected, "{id:?} {name} {path:?}");
+    }
+}
