@@ -35,7 +35,7 @@ pub use metrics::ResolveMetrics;
 pub use origin::{Origin, Transport};
 pub use query_log::{QueryLog, QueryLogEntry, QueryLogFilter};
 pub use resolver::{Resolver, ResolverSettings, Transit};
-pub use respond::{Now, Outlet, Pending, Reply, Respond};
+pub use respond::{Now, Outlet, Pending, Reply, Respond, Unanswered};
 pub use route::{Route, RouteTable};
 pub use source::{Ask, BoxFuture, Source, SourceError};
 pub use special::{reserved_zone, special_routes};

@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicUsize;
 use arc_swap::ArcSwap;
 use strait_wire::{Answer, ClusterPath, RecordType};
 
-use asked::Asked;
+pub(crate) use asked::Asked;
 pub(crate) use depart::SOURCE_BOUND;
 use depart::Waiter;
 pub(crate) use reply::{Awaiting, Due};
@@ -32,13 +32,12 @@ pub use settings::{ResolverSettings, Transit};
 use crate::active::{ActiveRoute, ActiveTable, ZoneState};
 use crate::cache::{CacheKey, Entry};
 use crate::flight::Flights;
-use crate::follow::Errand;
 use crate::moment::Moment;
-use crate::respond::{Addressee, PendingState};
+use crate::respond::{Addressee, PendingState, UnansweredState};
 use crate::sharing::Sharing;
 use crate::{
     Admission, AnswerCache, Ask, CacheHolding, Flush, Now, Origin, Outlet, Pending, Reply, Respond, RouteTable,
-    SourceError, minimal,
+    SourceError, Unanswered, minimal,
 };
 
 /// Answers questions from its routes, its cache and what the sources say.
@@ -119,17 +118,17 @@ impl Resolver {
 }
 
 impl Respond for Resolver {
-    fn respond_now(&self, packet: &[u8], origin: &Origin, reply: &mut Vec<u8>) -> Now {
+    fn respond_now<'a>(&self, packet: &'a [u8], origin: &'a Origin, reply: &mut Vec<u8>) -> Now<'a> {
         let asked = match self.road.receive(packet, origin, reply) {
             Ok(asked) => asked,
-            Err(now) => return now,
+            Err(refused) => return refused.into(),
         };
         let active = self.road.active.load();
         match self.road.travel(&asked, &active) {
             Travelled::Done(step) => self.road.reply(&asked, &step, reply),
             Travelled::Ask(route, ask) => {
-                let errand = Errand::new(ask, Arc::clone(&active), route);
-                Now::Later(Pending(PendingState::Routed(Box::new(Awaiting::new(&asked)), errand)))
+                let active = Arc::clone(&active);
+                Now::Later(Unanswered(UnansweredState::Routed { asked, ask, active, route }))
             }
         }
     }
@@ -141,7 +140,7 @@ impl Respond for Resolver {
                 let (origin, packet) = *packet;
                 let mut octets = Vec::new();
                 match self.respond_now(&packet, &origin, &mut octets) {
-                    Now::Later(pending) => self.respond_later(pending, outlet, tag),
+                    Now::Later(unanswered) => self.respond_later(unanswered.keep(), outlet, tag),
                     now => {
                         let given = matches!(now, Now::Reply);
                         let make = move |out: &mut Vec<u8>| {

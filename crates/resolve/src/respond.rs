@@ -2,31 +2,32 @@
 //!
 //! ```text
 //! respond_now ─► Reply | Nothing
-//!            └─► Later(Pending) ─► respond_later ─► Outlet::deliver(tag, Reply) ─► Reply::write
+//!            └─► Later(Unanswered) ─► keep ─► Pending ─► respond_later ─► Outlet::deliver(tag, Reply) ─► Reply::write
 //! ```
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::active::{ActiveRoute, ActiveTable};
 use crate::follow::Errand;
-use crate::resolver::{Awaiting, Due};
-use crate::{BoxFuture, Origin};
+use crate::resolver::{Asked, Awaiting, Due};
+use crate::{Ask, BoxFuture, Origin};
 
 /// What can be said about a packet at once.
-pub enum Now {
+pub enum Now<'a> {
     /// The reply has been appended.
     Reply,
     /// There will be no reply.
     Nothing,
-    /// Work is needed: hand it to [`Respond::respond_later`].
-    Later(Pending),
+    /// Work is needed: [keep](Unanswered::keep) it and hand it to [`Respond::respond_later`], or drop it.
+    Later(Unanswered<'a>),
 }
 
 /// What a listener needs.
 pub trait Respond: Send + Sync + 'static {
     /// Answers what needs no waiting: refusals, static names, cached names. Never blocks.
-    fn respond_now(&self, packet: &[u8], origin: &Origin, reply: &mut Vec<u8>) -> Now;
+    fn respond_now<'a>(&self, packet: &'a [u8], origin: &'a Origin, reply: &mut Vec<u8>) -> Now<'a>;
 
     /// Works on a question that [`Respond::respond_now`] left for later, and delivers its reply with `tag`. Never
     /// blocks; the delivery may come before it returns. Call it within a tokio runtime.
@@ -39,7 +40,7 @@ pub trait Respond: Send + Sync + 'static {
             let pending = match self.respond_now(packet, origin, &mut octets) {
                 Now::Reply => return Some(octets),
                 Now::Nothing => return None,
-                Now::Later(pending) => pending,
+                Now::Later(unanswered) => unanswered.keep(),
             };
             let (sender, receiver) = oneshot::channel();
             self.respond_later(pending, Arc::new(Single(Mutex::new(Some(sender)))), 0);
@@ -92,6 +93,36 @@ impl Drop for Addressee {
     fn drop(&mut self) {
         if let Some(outlet) = &self.outlet {
             outlet.forgo(self.tag);
+        }
+    }
+}
+
+/// A question that cannot be answered at once, where its packet lies: under overload most of them are dropped, and what
+/// a question needs on its way is only made for one that goes on it.
+pub struct Unanswered<'a>(pub(crate) UnansweredState<'a>);
+
+/// How far it has come.
+pub(crate) enum UnansweredState<'a> {
+    /// To its route, whose source must be asked.
+    Routed { asked: Asked<'a>, ask: Ask, active: Arc<ActiveTable>, route: Arc<ActiveRoute> },
+    /// Nowhere.
+    Packet(&'a [u8], &'a Origin),
+}
+
+impl<'a> Unanswered<'a> {
+    /// A packet about which nothing is known yet.
+    pub fn new(packet: &'a [u8], origin: &'a Origin) -> Self {
+        Self(UnansweredState::Packet(packet, origin))
+    }
+
+    /// The question, to be worked on after its packet has gone.
+    pub fn keep(self) -> Pending {
+        match self.0 {
+            UnansweredState::Routed { asked, ask, active, route } => {
+                let awaiting = Box::new(Awaiting::new(&asked));
+                Pending(PendingState::Routed(awaiting, Errand::new(ask, active, route)))
+            }
+            UnansweredState::Packet(packet, origin) => Pending::new(packet, origin),
         }
     }
 }

@@ -59,7 +59,7 @@ impl<K> Questions<K> {
     }
 
     /// Answers what needs no waiting.
-    pub(crate) fn answer_now(&self, packet: &[u8], reply: &mut Vec<u8>) -> Now {
+    pub(crate) fn answer_now<'a>(&'a self, packet: &'a [u8], reply: &mut Vec<u8>) -> Now<'a> {
         self.respond.respond_now(packet, &self.origin, reply)
     }
 

@@ -131,7 +131,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             match self.outbox.push_with(self.now, answer, |now| matches!(now, Now::Reply)) {
                 Now::Nothing => continue,
                 Now::Reply => {}
-                Now::Later(pending) => self.questions.take((), pending),
+                Now::Later(unanswered) => {
+                    let pending = unanswered.keep();
+                    self.questions.take((), pending);
+                }
             }
             self.last_question = self.now;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use strait_identity::{CertificateAuthority, Identity, Rejection, TrustBundle};
-use strait_resolve::{Now, Origin, Outlet, Pending, Reply, Respond, Transport};
+use strait_resolve::{Now, Origin, Outlet, Pending, Reply, Respond, Transport, Unanswered};
 use tokio::sync::Notify;
 
 use crate::accept::Open;
@@ -73,7 +73,7 @@ impl Script {
 }
 
 impl Respond for Script {
-    fn respond_now(&self, packet: &[u8], origin: &Origin, reply: &mut Vec<u8>) -> Now {
+    fn respond_now<'a>(&self, packet: &'a [u8], origin: &'a Origin, reply: &mut Vec<u8>) -> Now<'a> {
         self.origins.lock().unwrap().push(origin.clone());
         match packet.get(12) {
             Some(&NOW) => reply.extend_from_slice(packet),
@@ -82,7 +82,7 @@ impl Respond for Script {
                 reply.resize(reply.len() + 60_000, 0);
             }
             Some(&(LATER | HELD | HELD_LARGE | GIVEN_UP | LATE_FAULT | REPLY_FAULT)) => {
-                return Now::Later(Pending::new(packet, origin));
+                return Now::Later(Unanswered::new(packet, origin));
             }
             Some(&HUGE) => reply.resize(reply.len() + 65_535, 0),
             Some(&FAULT) => panic!("a fault, as asked"),

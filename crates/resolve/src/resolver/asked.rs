@@ -16,6 +16,23 @@ pub(crate) struct Asked<'a> {
     pub(crate) path: ClusterPath,
 }
 
+/// What becomes of a packet that is no question of ours.
+pub(crate) enum Refused {
+    /// The reply says why.
+    Told,
+    /// There is no reply.
+    Ignored,
+}
+
+impl From<Refused> for Now<'_> {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Told => Self::Reply,
+            Refused::Ignored => Self::Nothing,
+        }
+    }
+}
+
 impl Road {
     /// Reads a packet. What is no question of ours is refused here, on a few octets, for every transport alike.
     pub(super) fn receive<'a>(
@@ -23,7 +40,7 @@ impl Road {
         packet: &'a [u8],
         origin: &'a Origin,
         reply: &mut Vec<u8>,
-    ) -> Result<Asked<'a>, Now> {
+    ) -> Result<Asked<'a>, Refused> {
         let arrived = origin.arrived.unwrap_or_else(Instant::now);
         let query = match QueryView::parse(packet) {
             Ok(query) => query,
@@ -35,13 +52,13 @@ impl Road {
         }
     }
 
-    fn refuse(&self, refusal: Refusal, packet: &[u8], origin: &Origin, reply: &mut Vec<u8>) -> Now {
+    fn refuse(&self, refusal: Refusal, packet: &[u8], origin: &Origin, reply: &mut Vec<u8>) -> Refused {
         self.settings.metrics.refuse(refusal.reason());
         let before = reply.len();
         if self.settings.admit.tells_refusals(origin) {
             refusal.write_reply(packet, reply);
         }
-        if reply.len() > before { Now::Reply } else { Now::Nothing }
+        if reply.len() > before { Refused::Told } else { Refused::Ignored }
     }
 }
 

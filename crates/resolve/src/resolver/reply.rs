@@ -74,7 +74,7 @@ pub(crate) struct Awaiting {
 
 impl Awaiting {
     /// It has come nowhere yet.
-    pub(super) fn new(asked: &Asked<'_>) -> Self {
+    pub(crate) fn new(asked: &Asked<'_>) -> Self {
         let (query, origin) = (Query::new(&asked.query), asked.origin.clone());
         Self { query, origin, arrived: asked.arrived, step: Step::Drop }
     }
@@ -187,7 +187,7 @@ impl Refusing {
 
 impl Road {
     /// Appends the reply and counts the question.
-    pub(super) fn reply(&self, asked: &Asked<'_>, step: &Step<'_>, reply: &mut Vec<u8>) -> Now {
+    pub(super) fn reply(&self, asked: &Asked<'_>, step: &Step<'_>, reply: &mut Vec<u8>) -> Now<'static> {
         let (query, limits) = (&asked.query, limits(asked));
         let withheld = self.withhold(asked, step);
         let step = withheld.as_ref().unwrap_or(step);

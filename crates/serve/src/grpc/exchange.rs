@@ -190,10 +190,10 @@ impl Exchange {
             }
             let questions = &self.questions;
             let answer = |reply: &mut Vec<u8>| questions.answer_now(&message.wire, reply);
-            if let Now::Later(pending) =
+            if let Now::Later(unanswered) =
                 self.answers.push_with(answer, |now| matches!(now, Now::Reply).then_some(message.id))
             {
-                self.waiting = Some((message.id, pending));
+                self.waiting = Some((message.id, unanswered.keep()));
             }
         }
         Ok(())

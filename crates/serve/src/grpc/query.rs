@@ -21,10 +21,10 @@ impl DnsService for GrpcServer {
         let is_reply = match self.respond.respond_now(&question, &origin, &mut reply) {
             Now::Reply => true,
             Now::Nothing => false,
-            Now::Later(pending) => {
+            Now::Later(unanswered) => {
                 // The room is never closed, so an error cannot happen.
                 let _place = Arc::clone(&peer.room).acquire_owned().await.ok();
-                reply_to(&*self.respond, pending).await.write(&mut reply)
+                reply_to(&*self.respond, unanswered.keep()).await.write(&mut reply)
             }
         };
         if !is_reply {

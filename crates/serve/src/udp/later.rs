@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use strait_datagram::{BATCH, Outbound, UdpSocket, Wait};
-use strait_resolve::{Client, ClientShares, Counters, Outlet, Pending, Reply, Respond};
+use strait_resolve::{Client, ClientShares, Counters, Outlet, Pending, Reply, Respond, Unanswered};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 
@@ -116,14 +116,14 @@ impl Later {
         (Self { questions, room, metrics }, tasks)
     }
 
-    /// Takes a question into work, when there is room. Never blocks.
-    pub(super) fn take(&self, pending: Pending) {
-        let place = match self.room.enter(pending.origin().client.ip()) {
+    /// Takes a question of this client into work, when there is room. Never blocks.
+    pub(super) fn take(&self, client: IpAddr, unanswered: Unanswered<'_>) {
+        let place = match self.room.enter(client) {
             Ok(place) => place,
             Err(why) => return self.metrics.udp_dropped(why, 1),
         };
         // It fails at the end of the process.
-        if self.questions.send((pending, place)).is_err() {
+        if self.questions.send((unanswered.keep(), place)).is_err() {
             self.room.queued.give_back(1);
             self.room.leave(place);
             self.metrics.udp_dropped(UdpDrop::InWork, 1);

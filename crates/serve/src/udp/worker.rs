@@ -75,8 +75,8 @@ impl Worker {
         outbound.push_with(client, local, |reply| match self.respond.respond_now(bytes, &origin, reply) {
             Now::Reply => true,
             Now::Nothing => false,
-            Now::Later(pending) => {
-                self.later.take(pending);
+            Now::Later(unanswered) => {
+                self.later.take(client.ip(), unanswered);
                 false
             }
         });

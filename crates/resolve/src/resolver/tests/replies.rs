@@ -57,9 +57,8 @@ fn rfc8467_4_1_replies_are_padded_inside_tls_only() {
     let bench = Bench::new([("example.com", "static", many())]);
     let packet = query_with(&[(option::PADDING, &[0; 20])]);
     for transport in Transport::ALL {
-        let mut reply = Vec::new();
-        let now =
-            crate::Respond::respond_now(&*bench.resolver, &packet, &origin_from("127.0.0.1", transport), &mut reply);
+        let (origin, mut reply) = (origin_from("127.0.0.1", transport), Vec::new());
+        let now = crate::Respond::respond_now(&*bench.resolver, &packet, &origin, &mut reply);
         assert!(matches!(now, crate::Now::Reply));
         let inside_tls = matches!(transport, Transport::Dot | Transport::Grpc);
         assert_eq!(reply.len() % 468 == 0, inside_tls, "{transport}");

@@ -204,8 +204,10 @@ impl Outlet for Told {
 async fn an_equal_question_answered_since_the_look_up_asks_nobody_again() {
     let source = Scripted::new(|ask| address(ask, 60, 7));
     let bench = Bench::new([(".", "upstream", Arc::clone(&source))]);
-    let looked_up = bench.resolver.respond_now(&query("example.com", "A"), &local(), &mut Vec::new());
-    let Now::Later(pending) = looked_up else { panic!("nothing is in the cache") };
+    let (packet, origin) = (query("example.com", "A"), local());
+    let looked_up = bench.resolver.respond_now(&packet, &origin, &mut Vec::new());
+    let Now::Later(unanswered) = looked_up else { panic!("nothing is in the cache") };
+    let pending = unanswered.keep();
     bench.ask("example.com", "A").await;
     let told = Arc::<Told>::default();
     bench.resolver.respond_later(pending, Arc::clone(&told) as _, 0);
