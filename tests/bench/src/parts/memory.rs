@@ -17,7 +17,7 @@ use crate::strait;
 const NAMES: usize = 10_000;
 
 /// What ten thousand names take with some to spare, in MiB: ours, and the others where they are not told a number of names.
-const OWN_CACHE: u32 = 4;
+const OWN_CACHE: u32 = 3;
 const OTHER_CACHE: u32 = 8;
 
 /// Starts a server.
