@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("strait-catalog", &["strait-wire", "strait-durable", "strait-resolve"]),
     ("strait-config", &["strait-wire", "strait-identity", "strait-resolve", "strait-link"]),
-    ("strait-process", &["strait-identity", "strait-config", "strait-resolve"]),
+    ("strait-process", &["strait-datagram", "strait-identity", "strait-config", "strait-resolve"]),
     ("gateway", PROGRAM),
     ("node-agent", PROGRAM),
     ("gatewayctl", PROGRAM),

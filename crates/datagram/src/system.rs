@@ -1,4 +1,4 @@
-//! The system calls: `recvmmsg`, `sendmmsg` and the socket options the standard library does not know. The one place of
+//! The system calls: `recvmmsg`, `sendmmsg`, `madvise` and the socket options the standard library does not know. The one place of
 //! the product with unsafe code; each call's headers are built for it and dropped with it, so that no raw pointer
 //! outlives the borrows it was made from.
 #![allow(unsafe_code)]
@@ -13,6 +13,7 @@ use crate::address::RawAddress;
 use crate::control::Control;
 use crate::inbound::{Head, STRIDE};
 use crate::outbound::Envelope;
+use crate::program::Text;
 use crate::{BATCH, MAX_DATAGRAM, Wait};
 
 /// Fills stretches of `octets` and their heads, from the first on; how many.
@@ -136,4 +137,14 @@ pub(crate) fn dropped(socket: BorrowedFd<'_>) -> io::Result<u32> {
         0 => Err(io::ErrorKind::Unsupported.into()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Lets go of the pages of machine code.
+pub(crate) fn release(text: &Text) -> io::Result<()> {
+    let addresses = text.addresses();
+    let start: *mut c_void = ptr::with_exposed_provenance_mut(addresses.start);
+    // SAFETY: the mapping is private, not writable and of a file, so that nothing has been written to it that the file does
+    // not have; a page that is used again is read from there. No Rust object lies in machine code.
+    let result = unsafe { libc::madvise(start, addresses.len(), libc::MADV_DONTNEED) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

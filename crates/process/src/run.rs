@@ -16,6 +16,9 @@ use crate::{Admin, Arguments, EXIT_CONFIGURATION, EXIT_FAILURE, Readiness, Shutd
 /// What is in work when the stop token fires has this long to finish.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
+/// By then what a daemon does at its start is done.
+const START: Duration = Duration::from_secs(10);
+
 /// What a composition root gets besides its configuration.
 #[derive(Debug)]
 pub struct Process {
@@ -92,6 +95,7 @@ where
     let outcome = runtime.block_on(async {
         let shutdown = Shutdown::install(&readiness, daemon.lameduck).map_err(|error| text(&error))?;
         let stop = shutdown.stop().clone();
+        tokio::spawn(forget_start());
         let work = app(loaded.config, Process { registry, readiness, shutdown, descriptors });
         tokio::select! {
             outcome = work => outcome.map_err(|error| error.to_string()),
@@ -104,6 +108,14 @@ where
     // Work that ignores the stop token does not hold the process up.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// Lets go of the memory of what only the start needs, when it is over.
+async fn forget_start() {
+    tokio::time::sleep(START).await;
+    if let Err(error) = strait_datagram::release_text() {
+        tracing::debug!(%error, "the machine code of the start stays in memory");
+    }
 }
 
 /// Ends when draining has taken too long.
