@@ -45,7 +45,7 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     let trust =
         trust::follow(&federation, config.identity.clone(), Arc::clone(&links), Arc::clone(&inbound), stop.clone());
 
-    let home = Home::start(&config, &link_metrics, &process.readiness).await?;
+    let home = Home::start(&config, &link_metrics, &process).await?;
     let policy = Arc::new(InboundPolicy::new(own, Arc::clone(&inbound)).with_own_zones(home.own_zones()));
     let resolver = Arc::new(Resolver::new(ResolverSettings {
         admit: Arc::clone(&policy) as Arc<dyn Admit>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use prometheus::Registry;
 use strait_catalog::{ApiAccess, Catalog, CatalogFeed, CatalogSettings, FeedSettings, FeedState, PodMode, SyncState};
 use strait_config::{KubernetesSettings, PodNames};
 use strait_process::Gate;
@@ -17,8 +18,9 @@ pub(crate) struct OwnCatalog {
 
 impl OwnCatalog {
     /// Starts with what is on disk and follows the API server; `gate` is ready once there is something to tell.
-    pub(crate) async fn start(settings: &KubernetesSettings, gate: Gate) -> anyhow::Result<Self> {
-        let feed = CatalogFeed::start(feed_settings(settings)).await?;
+    pub(crate) async fn start(settings: &KubernetesSettings, gate: Gate, registry: &Registry) -> anyhow::Result<Self> {
+        let settings = FeedSettings { registry: registry.clone(), ..feed_settings(settings) };
+        let feed = CatalogFeed::start(settings).await?;
         let herald = tokio::spawn(announce(feed.state(), gate));
         Ok(Self { feed, herald })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strait_catalog::{CatalogZone, ReverseZone, ZoneSettings};
 use strait_config::{Backend, GatewayConfig, KubernetesSettings};
 use strait_link::{LinkMetrics, UpstreamGroup};
-use strait_process::Readiness;
+use strait_process::Process;
 use strait_resolve::zone::{Zone, ZoneBuilder};
 use strait_resolve::{MappedSource, Route, RouteTable, Source};
 use strait_wire::{Name, ZoneMapping};
@@ -32,10 +32,10 @@ impl Home {
     pub(crate) async fn start(
         config: &GatewayConfig,
         metrics: &Arc<LinkMetrics>,
-        readiness: &Readiness,
+        process: &Process,
     ) -> anyhow::Result<Self> {
         match &config.backend {
-            Backend::Kubernetes(settings) => Self::kubernetes(config, settings, readiness).await,
+            Backend::Kubernetes(settings) => Self::kubernetes(config, settings, process).await,
             Backend::ClusterDns(settings) => {
                 let group = UpstreamGroup::start(settings.clone(), Arc::clone(metrics))?;
                 Self::mapped(config, vec![(config.home_zone.clone(), group as _)], "backend clusterDns")
@@ -67,9 +67,10 @@ impl Home {
     async fn kubernetes(
         config: &GatewayConfig,
         settings: &KubernetesSettings,
-        readiness: &Readiness,
+        process: &Process,
     ) -> anyhow::Result<Self> {
-        let catalog = OwnCatalog::start(settings, readiness.gate("catalog")).await?;
+        let gate = process.readiness.gate("catalog");
+        let catalog = OwnCatalog::start(settings, gate, &process.registry).await?;
         // Never cached: an answer lies ready in the catalog, and one that is kept beside it would only be older.
         let route = |zone: Name, source: Arc<dyn Source>| Route { zone, kind: "home", source, cached: false };
         let mut routes = Vec::new();

@@ -6,7 +6,7 @@ use strait_config::NodeAgentConfig;
 use strait_federation::{AdminSocket, CacheService};
 use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
 use strait_process::Process;
-use strait_resolve::{ResolveMetrics, Resolver, ResolverSettings, Transit};
+use strait_resolve::{ResolveMetrics, Resolver, ResolverSettings, Source, Transit};
 use strait_serve::{DnsListeners, ServeMetrics, StreamLimits};
 use tonic::service::Routes;
 
@@ -28,8 +28,6 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
     };
 
     let hosts = config.hosts.as_ref().map(HostsFiles::read);
-    let local =
-        LocalRoutes::start(&config, hosts.as_ref().map(HostsFiles::data), &listeners.addresses(), &link_metrics)?;
     let links = config.identity.as_ref().map(|identity| {
         Arc::new(PeerLinks::new(LinkDefaults {
             credentials: identity.credentials.clone(),
@@ -38,6 +36,13 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
             metrics: Arc::clone(&link_metrics),
         }))
     });
+    let local = LocalRoutes::start(
+        &config,
+        hosts.as_ref().map(HostsFiles::data),
+        &listeners.addresses(),
+        own_gateway(&config, links.as_deref()),
+        &link_metrics,
+    )?;
     let resolver = Arc::new(Resolver::new(ResolverSettings {
         admit: Arc::new(config.allow.clone()),
         cache: config.daemon.cache.clone(),
@@ -70,4 +75,11 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
         admin.await?;
     }
     Ok(())
+}
+
+/// This cluster's gateway as far as it answers for zones of the cluster.
+fn own_gateway(config: &NodeAgentConfig, links: Option<&PeerLinks>) -> Option<Arc<dyn Source>> {
+    let trust_bundle = config.identity.as_ref()?.trust_bundle.clone();
+    let peer = links?.to_own_gateway(config.gateway.clone(), trust_bundle, &config.gateway_zones)?;
+    Some(peer)
 }

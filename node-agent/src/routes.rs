@@ -21,11 +21,13 @@ pub(crate) struct LocalRoutes {
 }
 
 impl LocalRoutes {
-    /// Starts the upstream groups. `own` are the addresses we listen on: never an upstream of ours.
+    /// Starts the upstream groups. `own` are the addresses we listen on: never an upstream of ours. `gateway` answers for
+    /// the zones that are this cluster's gateway's.
     pub(crate) fn start(
         config: &NodeAgentConfig,
         hosts: Option<Arc<ArcSwap<HostsData>>>,
         own: &[SocketAddr],
+        gateway: Option<Arc<dyn Source>>,
         metrics: &Arc<LinkMetrics>,
     ) -> anyhow::Result<Self> {
         let upstream = |settings: &UpstreamSettings| -> anyhow::Result<Arc<dyn Source>> {
@@ -42,6 +44,11 @@ impl LocalRoutes {
         for settings in &config.forward {
             let source = upstream(settings)?;
             configured.push(Route { zone: settings.zone.clone(), kind: "forward", source, cached: true });
+        }
+        if let Some(source) = gateway {
+            let route =
+                |zone: &Name| Route { zone: zone.clone(), kind: "home", source: Arc::clone(&source), cached: true };
+            configured.extend(config.gateway_zones.iter().map(route));
         }
         let default: Option<Arc<dyn Source>> = match (&hosts, config.upstreams.as_ref().map(upstream).transpose()?) {
             (Some(hosts), below) => Some(Arc::new(Hosts::new(Arc::clone(hosts), below))),

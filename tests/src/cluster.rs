@@ -27,12 +27,20 @@ pub struct ClusterPlan {
     gateways: usize,
     agent_lines: String,
     gateway_lines: String,
+    gateway_zones: String,
 }
 
 impl ClusterPlan {
     /// A cluster of that name, `cluster-b`, whose suffix and trust domain are `cluster-b.example.com`.
     pub fn new(name: &str, home: Home) -> Self {
-        Self { name: name.to_owned(), home, gateways: 1, agent_lines: String::new(), gateway_lines: String::new() }
+        Self {
+            name: name.to_owned(),
+            home,
+            gateways: 1,
+            agent_lines: String::new(),
+            gateway_lines: String::new(),
+            gateway_zones: String::new(),
+        }
     }
 
     /// With so many gateways, each with a state of its own.
@@ -46,6 +54,13 @@ impl ClusterPlan {
     #[must_use]
     pub fn agent(mut self, lines: &str) -> Self {
         let _ = writeln!(self.agent_lines, "{lines}");
+        self
+    }
+
+    /// With an agent that asks its gateways for these zones: `cluster.local, 10.96.0.0/12`.
+    #[must_use]
+    pub fn agent_asks_gateway_for(mut self, zones: &str) -> Self {
+        self.gateway_zones = format!(", zones: [{zones}]");
         self
     }
 
@@ -123,9 +138,10 @@ impl ClusterPlan {
         format!(
             "node: node-1\nlisten: [\"{dns}\"]\nadmin: \"{admin}\"\nstate: .\n\
              identity: {{ certificate: agent/tls.crt, key: agent/tls.key, trustBundle: ca/ca.crt }}\n\
-             gateway: {{ endpoints: [{endpoints}] }}\n\
+             gateway: {{ endpoints: [{endpoints}]{zones} }}\n\
              health: {{ interval: 500ms, timeout: 500ms }}\nlameduck: 0s\n{extra}",
             endpoints = endpoints.join(", "),
+            zones = self.gateway_zones,
             extra = self.agent_lines,
         )
     }

@@ -79,7 +79,11 @@ impl Lab {
     }
 
     fn follow(&self) -> Told<'_> {
-        let feed = self.runtime.block_on(CatalogFeed::start(self.settings())).unwrap();
+        self.follow_with(self.settings())
+    }
+
+    fn follow_with(&self, settings: FeedSettings) -> Told<'_> {
+        let feed = self.runtime.block_on(CatalogFeed::start(settings)).unwrap();
         let home: Name = "cluster.local".parse().unwrap();
         let settings = ZoneSettings { apex: home.clone(), home, name_server: Box::default() };
         let zone = Arc::new(CatalogZone::new(feed.catalog(), settings).unwrap());
@@ -398,11 +402,48 @@ fn without_a_server_and_a_catalog_nothing_is_denied() {
 fn the_catalog_is_kept_when_changes_cease() {
     let lab = Lab::new();
     let told = lab.follow().synced();
-    assert!(!lab.file().exists());
-    lab.api.set(ApiWeather::Gone);
-    told.wait_for_stale();
     // Long before the time to save has come, and without an orderly end.
     until("the catalog is on disk", || lab.file().exists());
+    let first = std::fs::read(lab.file()).unwrap();
+    lab.set("web", "10.0.0.2");
+    told.wait_for(WEB, "10.0.0.2");
+    lab.api.set(ApiWeather::Gone);
+    told.wait_for_stale();
+    until("what has changed is on disk", || std::fs::read(lab.file()).unwrap() != first);
+}
+
+#[test]
+fn while_nothing_changes_the_catalog_on_disk_does_not_grow_old() {
+    let lab = Lab::new();
+    let told = lab.follow_with(FeedSettings { save_every: Duration::from_millis(50), ..lab.settings() }).synced();
+    let note = lab.folder.path("catalog.current");
+    until("it is noted to be current", || note.exists());
+    let (catalog, first) = (std::fs::read(lab.file()).unwrap(), std::fs::read(&note).unwrap());
+    // Seconds are told.
+    until("it is noted again", || std::fs::read(&note).unwrap() != first);
+    assert_eq!(std::fs::read(lab.file()).unwrap(), catalog, "nothing else was written");
+    lab.set("web", "10.0.0.2");
+    told.wait_for(WEB, "10.0.0.2");
+    until("what has changed is on disk", || std::fs::read(lab.file()).unwrap() != catalog);
+}
+
+#[test]
+fn what_has_not_been_current_for_long_is_stale() {
+    let lab = Lab::new();
+    let stale_after = Duration::from_millis(1_500);
+    let told = lab.follow_with(FeedSettings { stale_after, ..lab.settings() }).synced();
+    assert!(!told.state().is_stale);
+    let patient = FeedSettings { stale_after: Duration::from_secs(3_600), file: None, ..lab.settings() };
+    let patient = lab.follow_with(patient).synced();
+    lab.api.set(ApiWeather::Gone);
+    until("it is stale", || told.state().is_stale);
+    patient.wait_for_stale();
+    assert!(!patient.state().is_stale, "not for an hour yet");
+    assert_eq!(told.says(WEB), "10.0.0.1");
+    let text = told.state().to_string();
+    assert!(text.contains("as they were at 2") && text.contains("cannot be reached"), "{text}");
+    lab.api.set(ApiWeather::Fair);
+    until("it is current", || told.is_synced() && !told.state().is_stale);
 }
 
 #[test]

@@ -1,9 +1,16 @@
 //! A gateway that answers from a Kubernetes API: for peers under the suffix, for its own agents under the home zone.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use strait_tests::client::tls;
-use strait_tests::{Cluster, ClusterPlan, Collection, Folder, Home, KubeApi, Leaf, TlsIdentity, lines, query, until};
+use strait_tests::cluster::Gateway;
+use strait_tests::program::{binary, run};
+use strait_tests::{
+    ApiWeather, Cluster, ClusterPlan, Collection, Folder, Home, KubeApi, Leaf, Program, ScriptedServer, TlsIdentity,
+    lines, query, until,
+};
 use strait_wire::{Ede, Message, Name, Rcode, RecordType};
 
 const B: &str = "cluster-b.example.com";
@@ -161,4 +168,182 @@ fn names_at_home_are_for_agents_of_this_cluster_alone() {
         let (code, text) = ede(&refused).expect("a reason");
         assert!(code == Ede::PROHIBITED && text.contains("may ask only names under"), "{code} {text}");
     }
+}
+
+#[test]
+fn an_agent_takes_the_home_zone_from_its_gateway() {
+    let kubernetes = Kubernetes::start();
+    let upstream = ScriptedServer::with_address("192.0.2.80");
+    let plan = ClusterPlan::new("cluster-b", kubernetes.home("reverse: [10.96.0.0/12, 10.244.0.0/16]"));
+    let mut b = plan
+        .agent_asks_gateway_for("cluster.local, 10.96.0.0/12, 10.244.0.0/16")
+        .agent(&format!("upstreams: {{ servers: [\"{}\"] }}", upstream.address()))
+        .start();
+    let web = "web.shop.svc.cluster.local";
+    assert_eq!(b.resolve(web), [format!("{web}. A 10.96.0.1")]);
+    let cases: [(&str, &str, &[&str]); 5] = [
+        ("db-0.db.shop.svc.cluster.local", "A", &["db-0.db.shop.svc.cluster.local. A 10.244.0.5"]),
+        // An alias out of the cluster is followed as the agent follows any.
+        (
+            "out.shop.svc.cluster.local",
+            "A",
+            &["out.shop.svc.cluster.local. CNAME www.example.org.", "www.example.org. A 192.0.2.80"],
+        ),
+        ("1.0.96.10.in-addr.arpa", "PTR", &["1.0.96.10.in-addr.arpa. PTR web.shop.svc.cluster.local."]),
+        ("5.0.244.10.in-addr.arpa", "PTR", &["5.0.244.10.in-addr.arpa. PTR db-0.db.shop.svc.cluster.local."]),
+        ("www.example.org", "A", &["www.example.org. A 192.0.2.80"]),
+    ];
+    for (name, rtype, expected) in cases {
+        assert_eq!(lines(&b.ask(name, rtype)), expected, "{name} {rtype}");
+    }
+    let absent = b.ask("nothing.shop.svc.cluster.local", "A");
+    assert_eq!((absent.rcode, absent.authorities[0].rtype), (Rcode::NXDOMAIN, RecordType::SOA));
+    assert_eq!(absent.authorities[0].name, "cluster.local".parse::<Name>().unwrap());
+    let absent = b.ask("9.0.96.10.in-addr.arpa", "PTR");
+    assert_eq!((absent.rcode, absent.authorities.len()), (Rcode::NXDOMAIN, 1));
+    // One link for all of them, whose health is known.
+    let up = "strait_peer_endpoint_up{endpoint=\"grpc://";
+    assert_eq!(b.agent().metric(up), 1.0);
+
+    // Without its gateway the agent tells what it knows, as any peer's names, and fails what it does not.
+    b.gateways[0].kill();
+    until("the agent has lost its gateway", || b.agent().metric(up) == 0.0);
+    assert_eq!(b.ask("new.shop.svc.cluster.local", "A").rcode, Rcode::SERVFAIL);
+    assert_eq!(lines(&b.ask(web, "A")), [format!("{web}. A 10.96.0.1")]);
+    b.gateways[0].revive();
+    kubernetes.service("new", json!({ "clusterIP": "10.96.0.3" }));
+    assert_eq!(b.resolve("new.shop.svc.cluster.local"), ["new.shop.svc.cluster.local. A 10.96.0.3"]);
+}
+
+/// The word of `/readyz` for the catalog, and the status.
+fn readiness(gateway: &Gateway) -> Option<(u16, String)> {
+    let (status, body) = gateway.program().get("/readyz")?;
+    let body: Value = serde_json::from_str(&body).ok()?;
+    Some((status, body["conditions"]["catalog"].as_str()?.to_owned()))
+}
+
+#[track_caller]
+fn wait_readiness(gateway: &Gateway, status: u16, words: &[&str]) {
+    until(&format!("/readyz to be {status} with {words:?}"), || {
+        readiness(gateway).is_some_and(|(is, text)| is == status && words.iter().all(|word| text.contains(word)))
+    });
+}
+
+#[test]
+fn what_is_not_known_yet_is_not_denied() {
+    let kubernetes = Kubernetes::start();
+    let mut b = kubernetes.cluster("", "");
+    let a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).start();
+    b.add_peer(&a, &a.endpoints("tls"));
+    a.add_peer(&b, &b.endpoints("tls"));
+    a.wait_outbound("cluster-b", "up");
+
+    kubernetes.api.set(ApiWeather::Gone);
+    b.gateways[0].kill();
+    for file in ["catalog", "catalog.current"] {
+        // The second is there only after a while.
+        let _ = std::fs::remove_file(b.folder.path(file));
+    }
+    b.gateways[0].start_again();
+    wait_readiness(b.gateway(), 503, &["not known yet", "cannot be reached"]);
+    let agent = b.authority().issue(&Leaf::of(&format!("spiffe://{B}/node-agent/node-1")));
+    let (suffix, home) = (format!("web.shop.svc.{B}"), "web.shop.svc.cluster.local");
+    for (name, rtype) in [(suffix.as_str(), "A"), ("nothing.cluster-b.example.com", "A"), (B, "SOA"), (home, "A")] {
+        let answer = asked_by(&b, &agent, name, rtype);
+        assert_eq!(answer.rcode, Rcode::SERVFAIL, "{name}");
+        let (code, text) = ede(&answer).expect("a reason");
+        assert!(code == Ede::NOT_READY && text.contains("not known yet"), "{name}: {code} {text}");
+    }
+    // Health questions say so: peers do not count on it.
+    a.wait_outbound("cluster-b", "down");
+    assert_eq!(b.gateway().program().metric("strait_catalog_synced{kind=\"services\"}"), 0.0);
+    assert!(b.gateway().program().metric("strait_catalog_age_seconds") > 0.0);
+
+    kubernetes.api.set(ApiWeather::Fair);
+    wait_readiness(b.gateway(), 200, &["ready"]);
+    a.wait_outbound("cluster-b", "up");
+    // Its failures are not kept.
+    assert_eq!(lines(&asked_by(&b, &agent, &suffix, "A")), [format!("{suffix}. A 10.96.0.1")]);
+    assert_eq!(b.gateway().program().metric("strait_catalog_synced{"), 3.0);
+    assert_eq!(b.gateway().program().metric("strait_catalog_age_seconds"), 0.0);
+}
+
+#[test]
+fn without_the_api_server_answers_go_on_and_are_said_to_be_stale() {
+    let kubernetes = Kubernetes::start();
+    kubernetes.service("old", json!({ "clusterIP": "10.96.0.9" }));
+    let mut b = kubernetes.cluster("staleAfter: 1s", "");
+    let agent = b.authority().issue(&Leaf::of(&format!("spiffe://{B}/node-agent/node-1")));
+    let says = |b: &Cluster, name: &str| {
+        let answer = asked_by(b, &agent, &format!("{name}.shop.svc.{B}"), "A");
+        (answer.rcode, answer.answers.len())
+    };
+    let known = (Rcode::NOERROR, 1);
+    assert_eq!((says(&b, "web"), says(&b, "old")), (known, known));
+    assert_eq!(readiness(b.gateway()), Some((200, "ready".to_owned())));
+    until("the catalog is on disk", || b.folder.path("catalog").exists());
+
+    kubernetes.api.set(ApiWeather::Gone);
+    kubernetes.api.delete(&services(), "shop", "old");
+    let stale = ["ready, but", "as they were at", "cannot be reached"];
+    wait_readiness(b.gateway(), 200, &stale);
+    assert_eq!((says(&b, "web"), says(&b, "old")), (known, known));
+    let gateway = b.gateway().program();
+    gateway.wait_log(&["the catalog is stale", "cannot be reached"]);
+    assert_eq!(gateway.metric("strait_catalog_stale"), 1.0);
+    assert!(gateway.metric("strait_catalog_age_seconds") >= 1.0);
+    until("every kind is lost", || gateway.metric("strait_catalog_synced{") == 0.0);
+    assert_eq!(gateway.log().matches("the catalog is stale").count(), 1);
+
+    // Killed, it starts from disk: ready, and stale from the first.
+    b.gateways[0].kill();
+    b.gateways[0].revive();
+    wait_readiness(b.gateway(), 200, &stale);
+    assert_eq!((says(&b, "web"), says(&b, "old"), says(&b, "no")), (known, known, (Rcode::NXDOMAIN, 0)));
+
+    // The API server is back: what was deleted meanwhile is gone.
+    kubernetes.api.set(ApiWeather::Fair);
+    until("what was deleted is gone", || says(&b, "old") == (Rcode::NXDOMAIN, 0));
+    wait_readiness(b.gateway(), 200, &["ready"]);
+    until("it is stale no more", || readiness(b.gateway()) == Some((200, "ready".to_owned())));
+    assert_eq!(says(&b, "web"), known);
+    assert_eq!(b.gateway().program().metric("strait_catalog_stale"), 0.0);
+}
+
+#[test]
+fn killed_at_any_moment_it_starts_again_with_what_it_knew() {
+    let kubernetes = Kubernetes::start();
+    let mut b = kubernetes.cluster("", "");
+    let agent = b.authority().issue(&Leaf::of(&format!("spiffe://{B}/node-agent/node-1")));
+    let (web, file) = (format!("web.shop.svc.{B}"), b.folder.path("catalog"));
+    until("the catalog is on disk", || file.exists());
+    for round in 0..5 {
+        // Something to write, and the end while it is written or soon after.
+        kubernetes.service("more", json!({ "clusterIP": format!("10.96.1.{round}") }));
+        b.gateways[0].kill();
+        kubernetes.api.set(ApiWeather::Gone);
+        b.gateways[0].revive();
+        assert_eq!(lines(&asked_by(&b, &agent, &web, "A")), [format!("{web}. A 10.96.0.1")], "round {round}");
+        kubernetes.api.set(ApiWeather::Fair);
+        let more = || lines(&asked_by(&b, &agent, &format!("more.shop.svc.{B}"), "A"));
+        until("it is current again", || more() == [format!("more.shop.svc.{B}. A 10.96.1.{round}")]);
+    }
+    assert!(!b.folder.path("catalog.damaged").exists());
+}
+
+#[test]
+fn a_way_to_the_api_server_that_cannot_be_known_ends_the_gateway_at_its_start() {
+    let kubernetes = Kubernetes::start();
+    let b = kubernetes.cluster("", "");
+    // It has a context, as the check wants it, and leads nowhere.
+    kubernetes
+        .folder
+        .write("kubeconfig", "current-context: fake\ncontexts: [{ name: fake }]\nclusters: []\nusers: []\n");
+    let config = b.gateway().seat.config.to_string_lossy().into_owned();
+    let checked = run(Command::new(binary("gateway")).args(["--config", &config, "--check-config"]));
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    drop(b.gateways);
+    let mut gateway = Program::start("gateway", &["--config", &config]);
+    assert!(!gateway.wait().success());
+    gateway.wait_log(&["no way to the API server", "kubeconfig"]);
 }

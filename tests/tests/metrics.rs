@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use strait_tests::client::{tls, udp};
 use strait_tests::program::repository;
 use strait_tests::{
-    Cluster, ClusterPlan, Home, Leaf, OrdinaryServer, Reply, ScriptedServer, ask, ask_tcp, ask_udp, eventually, query,
-    until,
+    Cluster, ClusterPlan, Folder, Home, KubeApi, Leaf, OrdinaryServer, Reply, ScriptedServer, ask, ask_tcp, ask_udp,
+    eventually, query, until,
 };
 use strait_wire::Class;
 
@@ -114,9 +114,18 @@ fn make_traffic(a: &Cluster, b: &Cluster) {
     tls(b.gateway().seat.tls, Some(&peer), &["dot"]).unwrap().ask(&query("a.example", "A")).unwrap();
 }
 
+/// A cluster whose gateway answers from a Kubernetes API.
+fn kubernetes_cluster() -> (Cluster, KubeApi, Folder) {
+    let (api, folder) = (KubeApi::start(), Folder::new());
+    let kubeconfig = folder.write("kubeconfig", api.kubeconfig("gateway"));
+    let keys = format!("kubeconfig: {}, pods: verified", kubeconfig.display());
+    (ClusterPlan::new("cluster-c", Home::Kubernetes(keys)).start(), api, folder)
+}
+
 #[test]
 fn the_documented_families_are_those_exposed() {
     let (mut a, mut b, _servers) = busy_clusters();
+    let (c, _api, _folder) = kubernetes_cluster();
     make_traffic(&a, &b);
     let documented = documented();
     // The last counts come a moment after their answers.
@@ -126,7 +135,8 @@ fn the_documented_families_are_those_exposed() {
     let mut exposed = Families::new();
     let mut scrape = || {
         let pages = [a.agent().get("/metrics"), a.gateway().program().get("/metrics")];
-        let others = [b.agent().get("/metrics"), b.gateway().program().get("/metrics")];
+        let [agent, gateway] = [b.agent().get("/metrics"), b.gateway().program().get("/metrics")];
+        let others = [agent, gateway, c.gateway().program().get("/metrics")];
         for (status, page) in pages.into_iter().chain(others).map(Option::unwrap) {
             assert_eq!(status, 200);
             read(&page, &mut exposed);
@@ -164,6 +174,8 @@ fn the_listed_values_are_those_there_are() {
     let mut exposed = Families::new();
     read(&page, &mut exposed);
     drop(b);
+    let (c, _api, _folder) = kubernetes_cluster();
+    read(&c.gateway().program().get("/metrics").unwrap().1, &mut exposed);
     let documented = documented();
     for name in [
         "strait_connections",
@@ -176,6 +188,11 @@ fn the_listed_values_are_those_there_are() {
         "strait_peer_endpoint_failures_total",
         "strait_peer_endpoint_state",
         "strait_certificate_reloads_total",
+        "strait_catalog_objects",
+        "strait_catalog_synced",
+        "strait_catalog_changes_total",
+        "strait_catalog_watch_restarts_total",
+        "strait_catalog_left_out_total",
     ] {
         for (label, listed) in documented[name].labels.iter().filter(|(_, listed)| !listed.is_empty()) {
             assert_eq!(&exposed[name].labels[label], listed, "{name}: {label}");

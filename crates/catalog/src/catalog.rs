@@ -130,6 +130,17 @@ impl Catalog {
         slices.map(|slice| slice.endpoints.len()).sum()
     }
 
+    /// How many objects it has of each kind that it needs; of pods the addresses.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (Kind, usize)> {
+        let count = |kind| match kind {
+            Kind::Namespace => self.namespaces.len(),
+            Kind::Service => self.services.len(),
+            Kind::Endpoints => self.services.iter().map(|view| view.slices().len()).sum(),
+            Kind::Pod => self.pods.len(),
+        };
+        self.settings.kinds().iter().map(move |kind| (*kind, count(*kind)))
+    }
+
     /// The service that two labels name: its name and its namespace as they stand in a question, in lower case.
     pub(crate) fn service(&self, wire: &[u8]) -> Option<&ServiceView> {
         self.services.find(self.hasher.hash_one(wire), |view| view.id().as_wire() == wire).map(|view| &**view)

@@ -1,7 +1,8 @@
 //! The last picture on disk: a gateway that starts while the API is away tells from it.
 //!
 //! A file is a head (what it is, version, time, length and checksum of the rest) and the objects. It is replaced whole
-//! (`strait_durable`). One that is damaged is set aside, so that whoever looks for the cause has it.
+//! (`strait_durable`). One that is damaged is set aside, so that whoever looks for the cause has it. While nothing changes
+//! a small file beside it says until when it was current, so that not everything has to be written again.
 
 mod codec;
 
@@ -17,11 +18,16 @@ use crate::Snapshot;
 /// What the file begins with.
 const MAGIC: &[u8; 16] = b"strait catalog\n\0";
 /// How the rest is written; raised with every change of that.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Magic, version, seconds since 1970, length, checksum.
 const HEAD_LEN: usize = MAGIC.len() + 4 + 8 + 8 + 4;
 /// The largest file that is read, in octets: several million endpoints.
 const MAX_FILE_LEN: u64 = 256 << 20;
+
+/// What the file beside it is called that says until when it was current.
+const CURRENT: &str = ".current";
+/// The longest of those, in octets: a checksum and a time.
+const MAX_CURRENT_LEN: u64 = 64;
 
 /// Where the last picture is kept.
 #[derive(Debug, Clone)]
@@ -34,8 +40,14 @@ pub struct CatalogFile {
 pub struct Restored {
     /// The objects.
     pub snapshot: Snapshot,
-    /// When they were saved.
+    /// When they were last known to be current.
     pub saved: SystemTime,
+}
+
+/// What has been saved, told from what may have been saved before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saved {
+    checksum: u32,
 }
 
 /// Why the last picture cannot be kept or had.
@@ -82,11 +94,21 @@ impl CatalogFile {
         &self.path
     }
 
-    /// Replaces the file. When this returns, the objects survive a power cut. Waits for the disk.
-    pub fn save(&self, snapshot: &Snapshot) -> Result<(), DiskError> {
+    /// Replaces the file by objects that were current at that time. When this returns, they survive a power cut. Waits for
+    /// the disk.
+    pub fn save(&self, snapshot: &Snapshot, current: SystemTime) -> Result<Saved, DiskError> {
         let failed = |step, source| DiskError::Write { path: self.path.clone(), step, source };
         make_folder(&self.path).map_err(|source| failed("making its folder", source))?;
-        replace(&self.path, &encode(snapshot, SystemTime::now())).map_err(|(step, source)| failed(step.doing(), source))
+        let (content, checksum) = encode(snapshot, current);
+        replace(&self.path, &content).map_err(|(step, source)| failed(step.doing(), source))?;
+        Ok(Saved { checksum })
+    }
+
+    /// Notes that what was saved is still current. Waits for the disk.
+    pub fn note_current(&self, saved: Saved, current: SystemTime) -> Result<(), DiskError> {
+        let path = beside(&self.path, CURRENT);
+        let text = format!("{:08x} {}\n", saved.checksum, seconds_of(current));
+        replace(&path, text.as_bytes()).map_err(|(step, source)| DiskError::Write { path, step: step.doing(), source })
     }
 
     /// What was saved last; none when nothing has been saved yet. Waits for the disk.
@@ -99,7 +121,22 @@ impl CatalogFile {
             Err(error) => return Err(failed(error)),
         };
         file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes).map_err(failed)?;
-        decode(&bytes).map(Some).map_err(|what| self.set_aside(what))
+        let (mut restored, saved) = decode(&bytes).map_err(|what| self.set_aside(what))?;
+        if let Some(current) = self.noted_current(saved) {
+            restored.saved = restored.saved.max(current);
+        }
+        Ok(Some(restored))
+    }
+
+    /// Until when what was saved is noted to have been current. What cannot be read says nothing, and does no harm.
+    fn noted_current(&self, saved: Saved) -> Option<SystemTime> {
+        let mut text = String::new();
+        let file = File::open(beside(&self.path, CURRENT)).ok()?;
+        file.take(MAX_CURRENT_LEN).read_to_string(&mut text).ok()?;
+        let (checksum, seconds) = text.strip_suffix('\n')?.split_once(' ')?;
+        // One of another file may lie there: of that before, when both could not be written.
+        let is_its = u32::from_str_radix(checksum, 16).ok()? == saved.checksum;
+        is_its.then(|| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))).flatten()
     }
 
     /// Moves the damaged file out of the way of the next one.
@@ -112,21 +149,25 @@ impl CatalogFile {
     }
 }
 
-fn encode(snapshot: &Snapshot, saved: SystemTime) -> Vec<u8> {
+fn seconds_of(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The content of a file, and its checksum.
+fn encode(snapshot: &Snapshot, current: SystemTime) -> (Vec<u8>, u32) {
     let body = codec::encode(snapshot);
-    let seconds = saved.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut bytes = Vec::with_capacity(HEAD_LEN + body.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_be_bytes());
-    bytes.extend_from_slice(&seconds.to_be_bytes());
+    bytes.extend_from_slice(&seconds_of(current).to_be_bytes());
     bytes.extend_from_slice(&(body.len() as u64).to_be_bytes());
     let checksum = crc32(&[&bytes, &body]);
     bytes.extend_from_slice(&checksum.to_be_bytes());
     bytes.extend_from_slice(&body);
-    bytes
+    (bytes, checksum)
 }
 
-fn decode(bytes: &[u8]) -> Result<Restored, &'static str> {
+fn decode(bytes: &[u8]) -> Result<(Restored, Saved), &'static str> {
     let head = bytes.get(..HEAD_LEN).ok_or("it is shorter than its head")?;
     let (head, checksum) = head.split_at(HEAD_LEN - 4);
     let rest = head.strip_prefix(MAGIC).ok_or("it does not begin as a catalog does")?;
@@ -139,13 +180,14 @@ fn decode(bytes: &[u8]) -> Result<Restored, &'static str> {
     if bytes.len() as u64 > MAX_FILE_LEN || rest != (body.len() as u64).to_be_bytes() {
         return Err("its length is not the one it says");
     }
-    if checksum != crc32(&[head, body]).to_be_bytes() {
+    let saved = Saved { checksum: crc32(&[head, body]) };
+    if checksum != saved.checksum.to_be_bytes() {
         return Err("its checksum does not match");
     }
     let snapshot = codec::decode(body).ok_or("its objects cannot be read")?;
     // A time beyond what the system can hold was never written by us.
-    let saved = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::from_be_bytes(*seconds)));
-    Ok(Restored { snapshot, saved: saved.ok_or("its time is out of range")? })
+    let current = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::from_be_bytes(*seconds)));
+    Ok((Restored { snapshot, saved: current.ok_or("its time is out of range")? }, saved))
 }
 
 /// The CRC-32 of ISO 3309 over the pieces one after the other.

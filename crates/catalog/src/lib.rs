@@ -11,6 +11,7 @@
 mod catalog;
 mod disk;
 mod lookup;
+mod metrics;
 mod objects;
 mod picture;
 mod pods;
@@ -26,15 +27,16 @@ mod testing;
 mod tests;
 
 pub use catalog::{Catalog, CatalogSettings, SyncState};
-pub use disk::{CatalogFile, DiskError, Restored};
+pub use disk::{CatalogFile, DiskError, Restored, Saved};
 pub use objects::{
-    Change, Endpoint, EndpointSlice, Key, Kind, Label, LabelReader, Object, Pod, Port, Protocol, Service, ServiceKind,
+    Change, Endpoint, EndpointSlice, Key, Kind, Label, LabelReader, LeftOut, Object, Pod, Port, Protocol, Service,
+    ServiceKind,
 };
 pub use picture::{Picture, Snapshot};
 pub use pods::PodMode;
 pub use reverse::ReverseZone;
 pub use source::{CatalogZone, ZoneSettings};
-pub use watch::{ApiAccess, ApiTimes, CatalogFeed, FeedCounts, FeedSettings, FeedState, WatchFault};
+pub use watch::{ApiAccess, ApiTimes, CatalogFeed, FeedCounts, FeedError, FeedSettings, FeedState, WatchFault};
 
 /// The version of the names' schema that the catalog follows (specification 2.2).
 pub const SCHEMA_VERSION: &str = "1.1.0";

@@ -41,10 +41,19 @@ impl Label {
     }
 }
 
-/// Makes labels of what the API calls things, and counts what cannot be one.
+/// What cannot be told, and how often it was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Names that are no DNS labels.
+    pub labels: u64,
+    /// Services whose `externalName` is no domain name.
+    pub external_names: u64,
+}
+
+/// Makes labels of what the API calls things, and counts what cannot be told.
 #[derive(Debug, Default)]
 pub struct LabelReader {
-    left_out: u64,
+    left_out: LeftOut,
 }
 
 impl LabelReader {
@@ -52,15 +61,20 @@ impl LabelReader {
     pub fn read(&mut self, text: &str) -> Option<Label> {
         let label = Label::new(text);
         if label.is_none() {
-            self.left_out += 1;
+            self.left_out.labels += 1;
             tracing::debug!(name = text, "left out of the catalog: not a DNS label (RFC 1123 2.1)");
         }
         label
     }
 
-    /// How many were none.
-    pub fn left_out(&self) -> u64 {
+    /// What was left out so far.
+    pub fn left_out(&self) -> LeftOut {
         self.left_out
+    }
+
+    /// Counts a service whose `externalName` is no domain name.
+    pub(crate) fn leave_external_name(&mut self) {
+        self.left_out.external_names += 1;
     }
 }
 
@@ -75,6 +89,18 @@ pub enum Kind {
     Endpoints,
     /// Pods: needed for verified pod names only.
     Pod,
+}
+
+impl Kind {
+    /// What the API calls objects of the kind, as in a role.
+    pub const fn resource(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespaces",
+            Self::Service => "services",
+            Self::Endpoints => "endpointslices",
+            Self::Pod => "pods",
+        }
+    }
 }
 
 /// What the API calls an object of one kind.
@@ -265,6 +291,6 @@ mod tests {
         for (text, label) in cases {
             assert_eq!(reader.read(text).as_ref().map(Label::as_str), label, "{text:?}");
         }
-        assert_eq!(reader.left_out(), 9);
+        assert_eq!(reader.left_out(), LeftOut { labels: 9, external_names: 0 });
     }
 }

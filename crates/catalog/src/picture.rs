@@ -33,6 +33,9 @@ pub struct Picture {
     listed: Vec<Kind>,
     /// Kinds whose changes do not come any more.
     lost: Vec<Kind>,
+    /// Kinds that were saved whole, and the time of which they tell.
+    restored: Vec<Kind>,
+    restored_of: SystemTime,
     /// The catalog to be published next; `touched` is still missing in it.
     next: Catalog,
     published: Arc<Catalog>,
@@ -65,6 +68,8 @@ impl Picture {
             is_dirty: false,
             listed: Vec::new(),
             lost: Vec::new(),
+            restored: Vec::new(),
+            restored_of: SystemTime::UNIX_EPOCH,
             published: Arc::new(next.clone()),
             next,
         }
@@ -181,9 +186,18 @@ impl Picture {
     }
 
     fn note_synced(&mut self) {
-        if self.missing().next().is_none() && !matches!(self.sync(), SyncState::Synced { .. }) {
-            self.set_sync(SyncState::Synced { since: SystemTime::now() });
+        let is_whole = || self.next.settings().kinds().iter().all(|kind| self.is_known(*kind));
+        match self.sync() {
+            SyncState::Synced { .. } => {}
+            _ if self.missing().next().is_none() => self.set_sync(SyncState::Synced { since: SystemTime::now() }),
+            SyncState::Waiting if is_whole() => self.set_sync(SyncState::Stale { since: self.restored_of }),
+            SyncState::Waiting | SyncState::Stale { .. } => {}
         }
+    }
+
+    /// Whether what it lacks of a kind was not there, be it now or when it was saved.
+    fn is_known(&self, kind: Kind) -> bool {
+        self.listed.contains(&kind) || self.restored.contains(&kind)
     }
 
     fn set_sync(&mut self, sync: SyncState) {

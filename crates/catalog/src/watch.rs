@@ -14,15 +14,16 @@ mod fault;
 mod follower;
 mod keeper;
 mod objects;
+mod saver;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use prometheus::Registry;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -34,8 +35,10 @@ pub use fault::WatchFault;
 
 use self::api::Api;
 use self::follower::Follower;
-use self::keeper::{Counts, Keeper, Saver};
+use self::keeper::Keeper;
 use self::objects::{RawNamespace, RawPod, RawService, RawSlice};
+use self::saver::Saver;
+use crate::metrics::CatalogMetrics;
 use crate::{Catalog, CatalogFile, CatalogSettings, Kind, Picture, SyncState};
 
 /// News that wait for the keeper; over it the followers wait, and with them the API server.
@@ -52,10 +55,12 @@ pub struct FeedSettings {
     pub times: ApiTimes,
     /// Where the catalog is kept for a start without the API server.
     pub file: Option<PathBuf>,
-    /// How often it is saved while it changes; it is saved as well when changes cease, and at the end.
+    /// How often it is saved; it is saved as well once it is known whole, when changes cease, and at the end.
     pub save_every: Duration,
     /// What has not been known to be current for so long is stale.
     pub stale_after: Duration,
+    /// Where what is counted is registered.
+    pub registry: Registry,
 }
 
 impl FeedSettings {
@@ -68,6 +73,7 @@ impl FeedSettings {
             file: None,
             save_every: Duration::from_secs(60),
             stale_after: Duration::from_secs(60),
+            registry: Registry::new(),
         }
     }
 }
@@ -114,11 +120,22 @@ pub struct FeedCounts {
     pub left_out: u64,
 }
 
+/// Why a feed does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// How the API server is reached cannot be known.
+    #[error(transparent)]
+    Access(#[from] WatchFault),
+    /// Its counters are registered already: there is one feed for a registry.
+    #[error("the counters of the catalog: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
 /// Keeps a catalog as an API server tells. Dropped, it stops; the last catalog stays.
 pub struct CatalogFeed {
     catalog: Arc<ArcSwap<Catalog>>,
     state: watch::Receiver<FeedState>,
-    counts: Arc<Counts>,
+    metrics: Arc<CatalogMetrics>,
     stop: oneshot::Sender<()>,
     keeper: JoinHandle<()>,
 }
@@ -126,18 +143,20 @@ pub struct CatalogFeed {
 impl CatalogFeed {
     /// Starts with what is on disk and follows the API server, be it there or not. An error: how to reach it cannot be
     /// known. Needs a tokio runtime.
-    pub async fn start(settings: FeedSettings) -> Result<Self, WatchFault> {
+    pub async fn start(settings: FeedSettings) -> Result<Self, FeedError> {
         settings.access.client().await?;
+        let metrics = Arc::new(CatalogMetrics::new(&settings.registry, settings.catalog.kinds())?);
         let file = settings.file.as_ref().map(CatalogFile::new);
         let mut picture = restore(settings.catalog, file.clone()).await;
         let catalog = Arc::new(ArcSwap::new(picture.publish()));
         let (tell_state, state) =
             watch::channel(FeedState { sync: picture.sync(), is_stale: false, faults: BTreeMap::new() });
-        let counts = Arc::new(Counts::default());
+        metrics.observe(&catalog);
         let (tell, news) = mpsc::channel(MAX_WAITING_NEWS);
         let mut followers = JoinSet::new();
         for kind in settings.catalog.kinds() {
-            let follower = Follower::new(Api::new(settings.access.clone(), settings.times), tell.clone());
+            let follower =
+                Follower::new(Api::new(settings.access.clone(), settings.times), tell.clone(), Arc::clone(&metrics));
             match kind {
                 Kind::Namespace => followers.spawn(follower.run::<RawNamespace>()),
                 Kind::Service => followers.spawn(follower.run::<RawService>()),
@@ -149,7 +168,8 @@ impl CatalogFeed {
             picture,
             catalog: Arc::clone(&catalog),
             state: tell_state,
-            counts: Arc::clone(&counts),
+            metrics: Arc::clone(&metrics),
+            arrivals: Vec::new(),
             saver: file.map(|file| Saver::new(file, settings.save_every)),
             faults: BTreeMap::new(),
             left_out: BTreeMap::new(),
@@ -160,7 +180,7 @@ impl CatalogFeed {
             keeper.run(news, stopped).await;
             drop(followers);
         });
-        Ok(Self { catalog, state, counts, stop, keeper })
+        Ok(Self { catalog, state, metrics, stop, keeper })
     }
 
     /// The catalog, whichever is the last.
@@ -176,9 +196,9 @@ impl CatalogFeed {
     /// What has been done so far.
     pub fn counts(&self) -> FeedCounts {
         FeedCounts {
-            changes: self.counts.changes.load(Ordering::Relaxed),
-            published: self.counts.published.load(Ordering::Relaxed),
-            left_out: self.counts.left_out.load(Ordering::Relaxed),
+            changes: self.metrics.changes(),
+            published: self.metrics.swaps.get(),
+            left_out: self.metrics.left_out(),
         }
     }
 

@@ -18,6 +18,7 @@ mod kubernetes;
 mod listen;
 mod node_agent;
 mod overlap;
+mod own_gateway;
 mod peers;
 mod section;
 mod spelling;

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use strait_link::{EndpointUrl, LinkTarget, Scheme, UpstreamSettings};
+use strait_link::{EndpointUrl, LinkTarget, UpstreamSettings};
 use strait_resolve::zone::{HostsData, HostsProblem};
 use strait_resolve::{AccessList, IpNet};
+use strait_wire::Name;
 
 use crate::context::Context;
 use crate::diagnostic::offset_of;
@@ -14,7 +15,8 @@ use crate::document::Span;
 use crate::effective::Effective;
 use crate::files::{self, NamedFile, Output, OutputKind};
 use crate::identity::IdentityDraft;
-use crate::peers::{self, PeerDraft};
+use crate::own_gateway::GatewayDraft;
+use crate::peers::PeerDraft;
 use crate::section::{Located, Section};
 use crate::upstreams::{self, UpstreamDraft};
 use crate::zones::ZoneDraft;
@@ -70,6 +72,8 @@ pub struct NodeAgentConfig {
     pub identity: Option<OwnIdentity>,
     /// The endpoints of this cluster's gateway; empty: none.
     pub gateway: Vec<EndpointUrl>,
+    /// The zones that this gateway answers for us; only with `gateway`.
+    pub gateway_zones: Vec<Name>,
     /// The folder of the last snapshot of peers; always there with `gateway`.
     pub state: Option<PathBuf>,
     /// Zones answered from memory.
@@ -110,7 +114,7 @@ struct Fields {
     allow: AccessList,
     socket: Option<PathBuf>,
     identity: Option<IdentityDraft>,
-    gateway: Vec<EndpointUrl>,
+    gateway: GatewayDraft,
     state: Option<PathBuf>,
     zones: Vec<ZoneDraft>,
     hosts: Option<(Vec<NamedFile>, u32)>,
@@ -178,7 +182,7 @@ impl Fields {
         let allow = read_allow(root);
         let socket = root.path("socket").map(|socket| socket.value);
         let identity = IdentityDraft::read(root);
-        let gateway = read_gateway(root);
+        let gateway = GatewayDraft::read(root);
         let state = root.path("state").map(|Located { value: path, at }| {
             root.cx.writes(Output { key: "state", path: path.clone(), at, kind: OutputKind::Folder });
             path
@@ -196,7 +200,7 @@ impl Fields {
             group.refuse_own_addresses(root.cx, &listen);
         }
         let forward_claims: Vec<_> = forward.iter().map(upstreams::claim).collect();
-        overlap::check(root.cx, &zones, &forward_claims, &peers, upstreams.is_some());
+        overlap::check(root.cx, &zones, &forward_claims, &gateway.claims(), &peers, upstreams.is_some());
         check_needs(root, identity.as_ref(), has_peers);
         Self {
             node,
@@ -232,7 +236,8 @@ impl Fields {
             workers: self.workers,
             allow: self.allow,
             socket: self.socket,
-            gateway: self.gateway,
+            gateway: self.gateway.endpoints,
+            gateway_zones: self.gateway.zones.into_iter().map(|zone| zone.value).collect(),
             state: self.state,
             zones: self.zones.into_iter().filter_map(|zone| zone.resolve(cx)).collect(),
             hosts,
@@ -255,19 +260,6 @@ fn read_allow(root: &mut Section<'_>) -> AccessList {
             local
         }
     }
-}
-
-fn read_gateway(root: &mut Section<'_>) -> Vec<EndpointUrl> {
-    let Some(mut section) = root.section("gateway") else { return Vec::new() };
-    section.must_have("endpoints", "name this cluster's gateways: [\"grpc://10.0.0.5:8443\"]");
-    let endpoints = peers::read_endpoints(&mut section).unwrap_or_default();
-    for endpoint in endpoints.iter().filter(|endpoint| endpoint.value.scheme != Scheme::Grpc) {
-        let host = &endpoint.value.host;
-        let message = format!("{} cannot tell peers: that goes over gRPC", endpoint.value);
-        root.cx.error(&endpoint.at, message, format!("write grpc://{host}:8443"));
-    }
-    root.show("gateway", section.close());
-    endpoints.into_iter().map(|endpoint| endpoint.value).collect()
 }
 
 fn read_hosts(root: &mut Section<'_>) -> Option<(Vec<NamedFile>, u32)> {

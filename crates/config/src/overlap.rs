@@ -18,18 +18,20 @@ struct Claim<'a> {
     at: &'a Span,
 }
 
-/// Checks the zones, forward zones and peers of a node-agent.
+/// Checks the zones, forward zones, zones of the gateway and peers of a node-agent.
 pub(crate) fn check(
     cx: &Context,
     zones: &[ZoneDraft],
     forward: &[(&Name, &Span)],
+    gateway: &[(&Name, &Span)],
     peers: &[PeerDraft],
     has_upstreams: bool,
 ) {
     let zone_claims = zones.iter().map(|zone| claim("zone", zone.claim()));
     let forward_claims = forward.iter().map(|forward| claim("forward zone", *forward));
+    let gateway_claims = gateway.iter().map(|zone| claim("zone of the gateway", *zone));
     let peer_claims = peers.iter().map(|peer| claim("suffix of a peer", (&peer.suffix.value, &peer.suffix.at)));
-    let claims: Vec<Claim<'_>> = zone_claims.chain(forward_claims).chain(peer_claims).collect();
+    let claims: Vec<Claim<'_>> = zone_claims.chain(forward_claims).chain(gateway_claims).chain(peer_claims).collect();
     refuse_equal(cx, &claims);
     refuse_nested_peers(cx, peers);
     refuse_equal_names(cx, peers);

@@ -24,6 +24,9 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// Questions to one peer outstanding at most.
 const MAX_OUTSTANDING: usize = 4096;
 
+/// The name in logs and metrics of this cluster's own gateway; no peer can have it.
+const OWN_GATEWAY: &str = "own gateway";
+
 /// What the links to all peers have in common.
 #[derive(Clone)]
 pub struct LinkDefaults {
@@ -74,7 +77,7 @@ impl PeerLinks {
             }
             let peer = match before.remove(&target.name) {
                 Some((same, peer)) if same == target => peer,
-                _ => self.start(&target),
+                _ => self.start(&target, Some(self.defaults.own_cluster.clone()), Vec::new()),
             };
             live.insert(target.name.clone(), (target, peer));
         }
@@ -97,13 +100,27 @@ impl PeerLinks {
         live.values().map(route).collect()
     }
 
-    fn start(&self, target: &LinkTarget) -> Arc<Peer> {
+    /// Links to the gateways of our own cluster, which answer for `zones`; health questions ask for the first of them.
+    /// None without any zone.
+    pub fn to_own_gateway(
+        &self,
+        endpoints: Vec<EndpointUrl>,
+        trust_bundle: TrustBundle,
+        zones: &[Name],
+    ) -> Option<Arc<Peer>> {
+        let (suffix, also) = zones.split_first()?;
+        let target = LinkTarget { name: OWN_GATEWAY.to_owned(), suffix: suffix.clone(), endpoints, trust_bundle };
+        Some(self.start(&target, None, also.to_vec()))
+    }
+
+    fn start(&self, target: &LinkTarget, own_cluster: Option<TrustDomain>, also: Vec<Name>) -> Arc<Peer> {
         let settings = PeerSettings {
             name: target.name.clone(),
             suffix: target.suffix.clone(),
+            also,
             endpoints: target.endpoints.clone(),
             trust_bundle: target.trust_bundle.clone(),
-            own_cluster: self.defaults.own_cluster.clone(),
+            own_cluster,
             health: self.defaults.health.clone(),
             try_budget: TRY_BUDGET,
             max_age: MAX_AGE,

@@ -52,14 +52,17 @@ impl Default for HealthSettings {
 pub struct PeerSettings {
     /// Its name, for logs and metrics.
     pub name: String,
-    /// The zone it answers.
+    /// The zone it answers; health questions ask for it.
     pub suffix: Name,
+    /// Other zones it answers.
+    pub also: Vec<Name>,
     /// Its endpoints; equals, chosen among by health and latency.
     pub endpoints: Vec<EndpointUrl>,
     /// Who its gateways are: the trust domain and its CAs.
     pub trust_bundle: TrustBundle,
-    /// Our own trust domain, appended to the cluster path of each question.
-    pub own_cluster: TrustDomain,
+    /// Our own trust domain, appended to the cluster path of each question; none for a gateway of our own cluster,
+    /// which a question does not leave by being asked there.
+    pub own_cluster: Option<TrustDomain>,
     /// Health.
     pub health: HealthSettings,
     /// One endpoint's budget for a question before another is asked as well.
@@ -70,6 +73,22 @@ pub struct PeerSettings {
     pub deadline: Duration,
     /// Questions outstanding at most.
     pub max_outstanding: usize,
+}
+
+impl PeerSettings {
+    /// The cluster path of a question that arrives over a link; none when it would be too long.
+    fn path_after<'a>(&self, path: &'a ClusterPath) -> Option<Cow<'a, ClusterPath>> {
+        match &self.own_cluster {
+            Some(own) => path.passing(own.as_str()).map(Cow::Owned),
+            None => Some(Cow::Borrowed(path)),
+        }
+    }
+
+    /// The one of its zones that an answer about `name` must lie in.
+    fn zone_of(&self, name: &Name) -> &Name {
+        let others = || self.also.iter().find(|zone| name.is_within(zone));
+        if name.is_within(&self.suffix) { &self.suffix } else { others().unwrap_or(&self.suffix) }
+    }
 }
 
 /// Links to a peer's gateways. Works from [`Peer::start`] on until dropped.
@@ -117,7 +136,7 @@ impl Peer {
         }
         let group = metrics.group(Kind::Peer, &settings.name);
         let shared = Shared {
-            own_path: ClusterPath::default().passing(settings.own_cluster.as_str()).unwrap_or_default(),
+            own_path: settings.path_after(&ClusterPath::default()).unwrap_or_default().into_owned(),
             endpoints,
             changes,
             budget: RetryBudget::new(std::time::Instant::now()),
@@ -150,7 +169,7 @@ impl Peer {
         let started = Instant::now();
         let race = || Race::new(shared, ask, &wire, started);
         let Some((index, link)) = shared.choose(&[]) else { return Box::pin(race().run()).await };
-        let mut first = shared.endpoints[index].ask(&link, &wire, ask, &shared.settings.suffix);
+        let mut first = shared.endpoints[index].ask(&link, &wire, ask, shared.settings.zone_of(&ask.question.name));
         let race = match first.in_time().await {
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(error)) => race().after(index, error),
@@ -172,13 +191,15 @@ impl Source for Peer {
 
 impl Shared {
     /// The clusters a question will have passed when it arrives.
-    fn path_of<'a>(&'a self, ask: &Ask) -> Result<Cow<'a, ClusterPath>, SourceError> {
+    fn path_of<'a>(&'a self, ask: &'a Ask) -> Result<Cow<'a, ClusterPath>, SourceError> {
         if ask.path.is_empty() {
             return Ok(Cow::Borrowed(&self.own_path));
         }
-        let own = self.settings.own_cluster.as_str();
-        let too_many = || SourceError::Loop(format!("the question has passed too many clusters: {} > {own}", ask.path));
-        ask.path.passing(own).map(Cow::Owned).ok_or_else(too_many)
+        let too_many = || {
+            let own = self.settings.own_cluster.as_ref().map_or("", TrustDomain::as_str);
+            SourceError::Loop(format!("the question has passed too many clusters: {} > {own}", ask.path))
+        };
+        self.settings.path_after(&ask.path).ok_or_else(too_many)
     }
 
     /// The endpoint for the next try, with its link: of those that are up two at random, and the cheaper of them;

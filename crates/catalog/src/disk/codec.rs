@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use strait_wire::Name;
 
-use crate::{Endpoint, EndpointSlice, Label, Pod, Port, Protocol, Service, ServiceKind, Snapshot};
+use crate::{Endpoint, EndpointSlice, Kind, Label, Pod, Port, Protocol, Service, ServiceKind, Snapshot};
 
 /// What every thing that is stored can do.
 trait Stored: Sized {
@@ -16,6 +16,7 @@ trait Stored: Sized {
 /// The objects, written.
 pub(super) fn encode(snapshot: &Snapshot) -> Vec<u8> {
     let mut out = Vec::new();
+    put_kinds(&snapshot.kinds, &mut out);
     put_all(&snapshot.namespaces, &mut out);
     put_all(&snapshot.services, &mut out);
     put_all(&snapshot.slices, &mut out);
@@ -27,12 +28,27 @@ pub(super) fn encode(snapshot: &Snapshot) -> Vec<u8> {
 pub(super) fn decode(mut from: &[u8]) -> Option<Snapshot> {
     let from = &mut from;
     let snapshot = Snapshot {
+        kinds: take_kinds(from)?,
         namespaces: take_all(from)?,
         services: take_all(from)?,
         slices: take_all(from)?,
         pods: take_all(from)?,
     };
     from.is_empty().then_some(snapshot)
+}
+
+/// The kinds, each with its bit.
+const KINDS: [(Kind, u8); 4] = [(Kind::Namespace, 1), (Kind::Service, 2), (Kind::Endpoints, 4), (Kind::Pod, 8)];
+
+fn put_kinds(kinds: &[Kind], out: &mut Vec<u8>) {
+    KINDS.iter().filter(|(kind, _)| kinds.contains(kind)).map(|(_, bit)| bit).sum::<u8>().put(out);
+}
+
+fn take_kinds(from: &mut &[u8]) -> Option<Vec<Kind>> {
+    let bits = u8::take(from)?;
+    let known: u8 = KINDS.iter().map(|(_, bit)| bit).sum();
+    let kinds = || KINDS.iter().filter(|(_, bit)| bits & bit != 0).map(|(kind, _)| *kind).collect();
+    (bits & !known == 0).then(kinds)
 }
 
 fn put_all<T: Stored>(items: &[T], out: &mut Vec<u8>) {

@@ -41,10 +41,11 @@ fn what_is_saved_is_loaded() {
     let file = CatalogFile::new(folder.path().join("state/catalog"));
     assert!(file.load().unwrap().is_none(), "nothing has been saved yet");
     let snapshot = picture().snapshot();
-    file.save(&snapshot).unwrap();
+    let current = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    file.save(&snapshot, current).unwrap();
     let restored = file.load().unwrap().unwrap();
     assert_eq!(texts(&restored.snapshot), texts(&snapshot));
-    assert!(restored.saved.elapsed().unwrap() < Duration::from_secs(600));
+    assert_eq!((restored.saved, &restored.snapshot.kinds), (current, &snapshot.kinds));
 
     let mut told = Picture::restored(settings(), restored.snapshot, restored.saved);
     let zone = zone(shared(&mut told), "cluster.local");
@@ -53,9 +54,36 @@ fn what_is_saved_is_loaded() {
 }
 
 #[test]
+fn what_is_still_current_is_as_old_as_that() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let folder = tempfile::tempdir().unwrap();
+    let file = CatalogFile::new(folder.path().join("catalog"));
+    let saved = file.save(&picture().snapshot(), at(1_000)).unwrap();
+    let note = folder.path().join("catalog.current");
+    let age = || file.load().unwrap().unwrap().saved;
+    file.note_current(saved, at(2_000)).unwrap();
+    assert_eq!(age(), at(2_000));
+    // Never older than when it was saved.
+    file.note_current(saved, at(500)).unwrap();
+    assert_eq!(age(), at(1_000));
+    // What is damaged says nothing.
+    file.note_current(saved, at(2_000)).unwrap();
+    let good = std::fs::read_to_string(&note).unwrap();
+    for text in ["", "x", &good[..good.len() - 1], &good.replace('2', "x"), &good.replace(' ', "")] {
+        std::fs::write(&note, text).unwrap();
+        assert_eq!(age(), at(1_000), "{text:?}");
+    }
+    // Nor does a note of what was there before.
+    std::fs::write(&note, &good).unwrap();
+    assert_eq!(age(), at(2_000));
+    file.save(&Snapshot::default(), at(1_500)).unwrap();
+    assert_eq!(age(), at(1_500));
+}
+
+#[test]
 fn a_damaged_file_is_set_aside_and_the_error_says_so() {
     let snapshot = picture().snapshot();
-    let good = encode(&snapshot, SystemTime::now());
+    let (good, _) = encode(&snapshot, SystemTime::now());
     let flipped = |at: usize| {
         let mut bytes = good.clone();
         bytes[at] ^= 1;
@@ -94,7 +122,7 @@ fn what_cannot_be_read_or_written_is_an_error_that_names_the_file() {
     let error = file.load().unwrap_err();
     assert!(matches!(&error, DiskError::Read { .. }), "{error}");
     assert!(error.to_string().contains(&*folder.path().to_string_lossy()), "{error}");
-    assert!(matches!(file.save(&Snapshot::default()), Err(DiskError::Write { .. })));
+    assert!(matches!(file.save(&Snapshot::default(), SystemTime::now()), Err(DiskError::Write { .. })));
 }
 
 #[test]
@@ -140,7 +168,7 @@ fn a_large_catalog_is_loaded_quickly() {
     let folder = tempfile::tempdir().unwrap();
     let file = CatalogFile::new(folder.path().join("catalog"));
     let began = Instant::now();
-    file.save(&snapshot).unwrap();
+    file.save(&snapshot, SystemTime::now()).unwrap();
     let saved = began.elapsed();
     let octets = std::fs::metadata(file.path()).unwrap().len();
     let began = Instant::now();

@@ -81,6 +81,34 @@ fn a_picture_from_disk_is_told_as_stale_until_every_kind_has_been_listed() {
 }
 
 #[test]
+fn what_was_not_saved_is_not_denied() {
+    let without = CatalogSettings::default();
+    let with = CatalogSettings { pods: PodMode::Verified, ..without };
+    let saved = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let objects = [cluster_ip("web.shop", &["10.0.0.1"], &[])];
+    // Saved without pods: nothing is told before these are known.
+    let mut picture = Picture::restored(with, synced(without, objects).snapshot(), saved);
+    let catalog = shared(&mut picture);
+    let zone = zone(Arc::clone(&catalog), "cluster.local");
+    assert_eq!(catalog.load().sync(), SyncState::Waiting);
+    for asked in [WEB, "10-1-0-9.shop.pod.cluster.local"] {
+        assert!(zone.answer_now(&ask(asked, "A")).is_none(), "{asked}");
+    }
+    // What is not whole is not said to be.
+    assert_eq!(picture.snapshot().kinds, [Kind::Namespace, Kind::Service, Kind::Endpoints]);
+    picture.apply(Change::Replace(Kind::Pod, vec![pod("web-0.shop", &["10.1.0.9"])]));
+    catalog.store(picture.publish());
+    assert_eq!(catalog.load().sync(), SyncState::Stale { since: saved });
+    check(&zone, &[(WEB, "A", "A 10.0.0.1"), ("10-1-0-9.shop.pod.cluster.local", "A", "A 10.1.0.9")]);
+    check(&zone, &[("10-1-0-8.shop.pod.cluster.local", "A", "NXDOMAIN")]);
+    assert_eq!(picture.snapshot().kinds, with.kinds());
+
+    // Saved with pods and restored without, it is told at once.
+    let saved_with = synced(with, [cluster_ip("web.shop", &["10.0.0.1"], &[])]).snapshot();
+    assert_eq!(Picture::restored(without, saved_with, saved).publish().sync(), SyncState::Stale { since: saved });
+}
+
+#[test]
 fn since_when_it_is_synced_does_not_change_with_another_list() {
     let mut picture = synced(CatalogSettings::default(), []);
     let before = picture.sync();

@@ -98,6 +98,24 @@ impl WatchFault {
         }
     }
 
+    /// Every word of [`WatchFault::reason`].
+    pub(crate) const REASONS: [&'static str; 8] =
+        ["access", "unauthorized", "forbidden", "gone", "refused", "unreachable", "silent", "unusable"];
+
+    /// What it is in a word, for metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Access(_) => "access",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden { .. } => "forbidden",
+            Self::Refused { .. } if self.is_gone() => "gone",
+            Self::Refused { .. } => "refused",
+            Self::Unreachable(_) => "unreachable",
+            Self::Silent(_) => "silent",
+            Self::Unusable { .. } => "unusable",
+        }
+    }
+
     /// Whether it is that the history is gone (410), which happens and is no fault.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::Refused { code: 410, .. })
@@ -184,6 +202,21 @@ mod tests {
             assert_eq!(refused(code).wants_list(), wants_list, "{code}");
         }
         assert!(!WatchFault::Unreachable(String::new()).wants_list());
+    }
+
+    #[test]
+    fn every_fault_has_a_word_that_is_listed() {
+        let faults = [
+            WatchFault::Access(String::new()),
+            refused(401),
+            refused(403),
+            refused(410),
+            refused(500),
+            WatchFault::Unreachable(String::new()),
+            WatchFault::Silent(Duration::from_secs(1)),
+            WatchFault::Unusable { resource: "services", what: String::new() },
+        ];
+        assert_eq!(faults.map(|fault| fault.reason()), WatchFault::REASONS);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A watch that ends is opened again at once and without a word; only when that fails are changes lost. A list is asked
 //! for when there is nothing to go on from: at first, and when the server has forgotten its history (410).
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use super::backoff::BackOff;
 use super::fault::WatchFault;
 use super::keeper::News;
 use super::objects::{Event, Raw};
+use crate::metrics::CatalogMetrics;
 use crate::{Change, LabelReader};
 
 /// A watch that stood for so long was well.
@@ -22,6 +24,7 @@ const STEADY: Duration = Duration::from_secs(1);
 pub(super) struct Follower {
     api: Api,
     news: mpsc::Sender<News>,
+    metrics: Arc<CatalogMetrics>,
     labels: LabelReader,
     /// Changes up to here are known; none when there must be a list.
     version: Option<String>,
@@ -48,9 +51,9 @@ impl From<WatchFault> for Ended {
 }
 
 impl Follower {
-    pub(super) fn new(api: Api, news: mpsc::Sender<News>) -> Self {
+    pub(super) fn new(api: Api, news: mpsc::Sender<News>, metrics: Arc<CatalogMetrics>) -> Self {
         let (labels, heard) = (LabelReader::default(), SystemTime::now());
-        Self { api, news, labels, version: None, heard, fault: None }
+        Self { api, news, metrics, labels, version: None, heard, fault: None }
     }
 
     /// Follows, until nobody wants to know.
@@ -66,11 +69,11 @@ impl Follower {
                     }
                     // What was said is understood no better when it is said again.
                     let is_told = matches!(fault, Some(WatchFault::Unusable { .. }));
-                    self.note(fault.as_ref());
+                    self.note::<T>(fault.as_ref());
                     fault.filter(|_| is_told)
                 }
                 Ended::Failed(fault) => {
-                    self.note(Some(&fault));
+                    self.note::<T>(Some(&fault));
                     Some(fault).filter(|fault| !fault.is_gone())
                 }
             };
@@ -117,7 +120,8 @@ impl Follower {
                 None => break page.metadata.resource_version,
             }
         };
-        self.tell(News::Changed(Change::Replace(T::COLLECTION.kind, objects), self.labels.left_out())).await?;
+        let change = Change::Replace(T::COLLECTION.kind, objects);
+        self.tell(News::Changed(change, self.labels.left_out(), Instant::now())).await?;
         // A list says that changes come again.
         self.fault = None;
         self.version = Some(version.clone());
@@ -131,6 +135,7 @@ impl Follower {
                 Ok(None) => return Ended::Watched(None),
                 Err(fault) => return Ended::Watched(Some(fault)),
             };
+            let arrived = Instant::now();
             self.heard = SystemTime::now();
             let (change, version) = match event {
                 Event::Added(raw) | Event::Modified(raw) => {
@@ -149,7 +154,7 @@ impl Follower {
                 }
             };
             if let Some(change) = change
-                && self.tell(News::Changed(change, self.labels.left_out())).await.is_err()
+                && self.tell(News::Changed(change, self.labels.left_out(), arrived)).await.is_err()
             {
                 return Ended::Unheard;
             }
@@ -160,7 +165,8 @@ impl Follower {
     }
 
     /// Draws the conclusions from how a watch ended.
-    fn note(&mut self, fault: Option<&WatchFault>) {
+    fn note<T: Raw>(&mut self, fault: Option<&WatchFault>) {
+        self.metrics.count_restart(T::COLLECTION.kind, fault);
         if fault.is_some() {
             self.api.reset();
         }

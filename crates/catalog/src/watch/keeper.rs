@@ -2,40 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::FeedState;
 use super::fault::WatchFault;
-use crate::{Catalog, CatalogFile, Change, DiskError, Kind, Picture, SyncState};
+use super::saver::Saver;
+use crate::metrics::CatalogMetrics;
+use crate::{Catalog, Change, Kind, LeftOut, Picture, SyncState};
 
 /// The shortest time between two catalogs: a burst of changes is few of them.
 const BETWEEN_CATALOGS: Duration = Duration::from_millis(10);
+/// Changes whose way into a catalog is timed; of more in one catalog the others are not.
+const MAX_TIMED: usize = 65_536;
 /// What is taken in without a look at the clock.
 const MAX_AT_ONCE: usize = 256;
 
 /// What the followers tell.
 #[derive(Debug)]
 pub(super) enum News {
-    /// Something changed; and how many names of that kind were no labels so far.
-    Changed(Change, u64),
+    /// Something changed; what of that kind was left out so far, and when the change came.
+    Changed(Change, LeftOut, Instant),
     /// Changes of a kind do not come any more, since that time.
     Lost(Kind, SystemTime, WatchFault),
     /// They come again, from where they ended.
     Resumed(Kind),
-}
-
-/// What has been done so far.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) changes: AtomicU64,
-    pub(super) published: AtomicU64,
-    pub(super) left_out: AtomicU64,
 }
 
 /// The task's own.
@@ -43,10 +37,12 @@ pub(super) struct Keeper {
     pub(super) picture: Picture,
     pub(super) catalog: Arc<ArcSwap<Catalog>>,
     pub(super) state: watch::Sender<FeedState>,
-    pub(super) counts: Arc<Counts>,
+    pub(super) metrics: Arc<CatalogMetrics>,
     pub(super) saver: Option<Saver>,
     pub(super) faults: BTreeMap<Kind, WatchFault>,
-    pub(super) left_out: BTreeMap<Kind, u64>,
+    pub(super) left_out: BTreeMap<Kind, LeftOut>,
+    /// When the changes came that are not in the catalog yet.
+    pub(super) arrivals: Vec<Instant>,
     /// What has not been known to be current for so long is stale.
     pub(super) stale_after: Duration,
 }
@@ -88,7 +84,7 @@ impl Keeper {
 
     fn take(&mut self, news: News) {
         match news {
-            News::Changed(change, left_out) => {
+            News::Changed(change, left_out, arrived) => {
                 let kind = match &change {
                     Change::Apply(object) => object.kind(),
                     Change::Delete(kind, _) => *kind,
@@ -98,10 +94,13 @@ impl Keeper {
                         *kind
                     }
                 };
-                self.left_out.insert(kind, left_out);
-                self.counts.left_out.store(self.left_out.values().sum(), Ordering::Relaxed);
-                self.counts.changes.fetch_add(1, Ordering::Relaxed);
+                let before = self.left_out.insert(kind, left_out).unwrap_or_default();
+                self.metrics.count_left_out(before, left_out);
+                self.metrics.count_change(kind);
                 self.picture.apply(change);
+                if self.picture.is_dirty() && self.arrivals.len() < MAX_TIMED {
+                    self.arrivals.push(arrived);
+                }
             }
             News::Lost(kind, since, fault) => {
                 if fault.is_news(&self.faults) {
@@ -128,7 +127,8 @@ impl Keeper {
         }
         let (before, after) = (self.catalog.load().sync(), self.picture.sync());
         self.catalog.store(self.picture.publish());
-        self.counts.published.fetch_add(1, Ordering::Relaxed);
+        self.metrics.swaps.inc();
+        self.arrivals.drain(..).for_each(|arrived| self.metrics.observe_propagation(arrived.elapsed()));
         let is_synced = |sync| matches!(sync, SyncState::Synced { .. });
         if let Some(saver) = &mut self.saver {
             saver.is_behind |= is_synced(before) || is_synced(after);
@@ -141,6 +141,10 @@ impl Keeper {
                     endpoints = catalog.endpoints(),
                     "the catalog is current"
                 );
+                // Whoever is killed from now on has something to start with.
+                if self.saver.as_ref().is_some_and(Saver::has_nothing) {
+                    self.save();
+                }
             }
             // The last that was current.
             (true, false) => self.save(),
@@ -151,6 +155,8 @@ impl Keeper {
     fn tell_state(&self) {
         let sync = self.catalog.load().sync();
         let is_stale = self.age().is_some_and(|age| age >= self.stale_after);
+        self.metrics.set_stale(is_stale);
+        self.metrics.set_missing(self.picture.missing());
         let became_stale = is_stale && !self.state.borrow().is_stale;
         self.state.send_if_modified(|state| {
             let is_new = state.sync != sync || state.is_stale != is_stale || state.faults != self.faults;
@@ -190,49 +196,5 @@ async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Saves the picture where waiting for a disk harms nobody.
-pub(super) struct Saver {
-    file: Arc<CatalogFile>,
-    every: Duration,
-    due: Instant,
-    /// Whether something has been published since that belongs on disk. What is not known whole never does.
-    is_behind: bool,
-    saving: Option<JoinHandle<()>>,
-}
-
-impl Saver {
-    pub(super) fn new(file: CatalogFile, every: Duration) -> Self {
-        Self { file: Arc::new(file), every, due: Instant::now() + every, is_behind: false, saving: None }
-    }
-
-    fn save(&mut self, picture: &Picture) {
-        self.due = Instant::now() + self.every;
-        let is_busy = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
-        if self.is_behind && !is_busy {
-            self.is_behind = false;
-            let (file, snapshot) = (Arc::clone(&self.file), picture.snapshot());
-            self.saving = Some(tokio::task::spawn_blocking(move || tell_failure(file.save(&snapshot))));
-        }
-    }
-
-    /// Saves a last time: what is current now is known to have been current now.
-    async fn finish(mut self, picture: &Picture) {
-        if let Some(saving) = self.saving.take() {
-            let _ = saving.await;
-        }
-        self.is_behind |= matches!(picture.sync(), SyncState::Synced { .. });
-        self.save(picture);
-        if let Some(saving) = self.saving.take() {
-            let _ = saving.await;
-        }
-    }
-}
-
-fn tell_failure(saved: Result<(), DiskError>) {
-    if let Err(error) = saved {
-        tracing::warn!(%error, "the catalog is not saved; a restart without the API server would tell older names");
     }
 }

@@ -169,18 +169,19 @@ impl Raw for RawService {
         Some(Object::Service(Service {
             namespace: labels.read(&metadata.namespace)?,
             name: labels.read(&metadata.name)?,
-            kind: service_kind(&spec, &metadata)?,
+            kind: service_kind(&spec, &metadata, labels)?,
             ports: ports(spec.ports, labels),
             publish_not_ready,
         }))
     }
 }
 
-fn service_kind(spec: &ServiceSpec, metadata: &Meta) -> Option<ServiceKind> {
+fn service_kind(spec: &ServiceSpec, metadata: &Meta, labels: &mut LabelReader) -> Option<ServiceKind> {
     if spec.of.as_deref() == Some("ExternalName") {
         let target = spec.external_name.as_deref().unwrap_or_default();
         let name = target.parse().ok().filter(|_| !target.is_empty());
         if name.is_none() {
+            labels.leave_external_name();
             let Meta { namespace, name, .. } = metadata;
             tracing::debug!(%namespace, %name, target, "left out of the catalog: its externalName is no domain name");
         }

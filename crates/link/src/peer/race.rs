@@ -103,7 +103,7 @@ impl<'a> Race<'a> {
         self.tries += 1;
         self.tried.push(index);
         let (endpoint, ask, wire) = (&self.shared.endpoints[index], self.ask, self.wire);
-        let zone = &self.shared.settings.suffix;
+        let zone = self.shared.settings.zone_of(&self.ask.question.name);
         self.running.push(Box::pin(async move { (index, endpoint.ask(&link, wire, ask, zone).answer().await) }));
         true
     }

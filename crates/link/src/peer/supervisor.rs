@@ -45,7 +45,7 @@ enum Sick {
 
 impl Supervisor {
     pub(super) fn new(endpoint: Arc<Endpoint>, settings: Arc<PeerSettings>, tls: Arc<ClientConfig>) -> Self {
-        let path = ClusterPath::default().passing(settings.own_cluster.as_str()).unwrap_or_default();
+        let path = settings.path_after(&ClusterPath::default()).unwrap_or_default().into_owned();
         let probe = probe(&settings.suffix, path);
         let wire = encode(0, &probe, &probe.question.name, &probe.path, Padding::On);
         Self { endpoint, settings, tls, probe, wire, attempts: 0, connected_before: false, backoff: Backoff::default() }

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use prometheus::Registry;
-use strait_wire::{ClusterPath, Ede, Edns, EdnsOption, MAX_CLUSTERS_PASSED, Message, Rcode, option};
+use strait_wire::{ClusterPath, Ede, Edns, EdnsOption, MAX_CLUSTERS_PASSED, Message, QueryView, Rcode, option};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -47,7 +47,8 @@ impl Pair {
             suffix: SUFFIX.parse().unwrap(),
             endpoints: endpoints.iter().map(|url| url.parse().unwrap()).collect(),
             trust_bundle: self.theirs.bundle(),
-            own_cluster: "cluster-a.example.com".parse().unwrap(),
+            own_cluster: Some("cluster-a.example.com".parse().unwrap()),
+            also: Vec::new(),
             health: HealthSettings::default(),
             try_budget: Duration::from_millis(150),
             max_age: Duration::from_secs(3600),

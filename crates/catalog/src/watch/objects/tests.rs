@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::LeftOut;
 use crate::testing::{addresses, label, ports, service};
 
 fn trimmed<T: Raw>(json: &str) -> (Option<Object>, u64) {
     let raw: T = serde_json::from_str(json).unwrap();
     let mut labels = LabelReader::default();
-    (raw.trim(&mut labels), labels.left_out())
+    (raw.trim(&mut labels), labels.left_out().labels)
 }
 
 fn service_of(spec: &str) -> Option<Object> {
@@ -48,6 +49,14 @@ fn services_are_read_whatever_is_missing() {
         let expected = kind.map(|kind| Object::Service(service("web.shop", kind, &[])));
         assert_eq!(service_of(spec), expected, "{spec}");
     }
+}
+
+#[test]
+fn an_external_name_that_is_none_is_counted() {
+    let json = r#"{"metadata":{"name":"out","namespace":"shop"},"spec":{"type":"ExternalName","externalName":"a..b"}}"#;
+    let mut labels = LabelReader::default();
+    assert_eq!(serde_json::from_str::<RawService>(json).unwrap().trim(&mut labels), None);
+    assert_eq!(labels.left_out(), LeftOut { labels: 0, external_names: 1 });
 }
 
 #[test]

@@ -143,3 +143,39 @@ async fn whoever_is_not_the_peers_gateway_gets_no_question() {
         assert_eq!(asked.load(Ordering::Relaxed), 0);
     }
 }
+
+/// A question to a gateway of our own cluster leaves the cluster by nothing: its path stays as it is. What that gateway
+/// answers is believed for each of its zones, and for no other.
+#[tokio::test]
+async fn a_gateway_of_our_own_cluster_answers_for_several_zones() {
+    let pair = Pair::new();
+    let paths = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&paths);
+    let script = script_with(move |query| {
+        seen.lock().unwrap().push(QueryView::parse(query).unwrap().cluster_path().unwrap().to_string());
+        let mut message = gateway_answer(query, &SUFFIX.parse().unwrap(), ONE);
+        message.answers.push(a_record("www.bank.example".parse().unwrap(), TWO));
+        (!is_probe(query)).then(|| (Duration::ZERO, wire(&message)))
+    });
+    let gateway = pair.dot(LOCAL, script).await;
+    let also = vec!["96.10.in-addr.arpa".parse().unwrap(), "97.10.in-addr.arpa".parse().unwrap()];
+    let settings = PeerSettings { also, own_cluster: None, ..pair.settings(&[tls(gateway.address)]) };
+    let (peer, _) = pair.start(settings);
+    wait_for(&peer, State::Up).await;
+    let other = ClusterPath::default().passing("cluster-d.example.com").unwrap();
+    for (name, path) in [
+        (NAME, ClusterPath::default()),
+        ("1.0.96.10.in-addr.arpa", other.clone()),
+        ("1.0.97.10.in-addr.arpa", ClusterPath::default()),
+    ] {
+        let answer = peer.answer(&Ask { path, ..ask(name) }).await.unwrap();
+        assert_eq!(answer.to_message().unwrap().records().count(), 1, "{name}");
+    }
+    // The zone of a question bounds its answer.
+    let error = peer.answer(&ask("1.0.98.10.in-addr.arpa")).await;
+    assert!(error.is_err() || error.unwrap().to_message().unwrap().records().count() == 0);
+    let mut paths = paths.lock().unwrap().clone();
+    paths.sort();
+    paths.dedup();
+    assert_eq!(paths, [String::new(), other.to_string()]);
+}
