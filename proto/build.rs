@@ -1,11 +1,12 @@
 //! Compiles the `.proto` files without protoc.
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "coredns/dns/dns.proto",
     "strait/v1/dns.proto",
     "strait/v1/federation.proto",
     "strait/v1/admin.proto",
     "strait/v1/cache.proto",
+    "strait/v1/ready.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

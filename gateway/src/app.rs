@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strait_config::GatewayConfig;
 use strait_federation::{
     AdminService, AdminSettings, AdminSocket, AgentBook, CacheService, DistributionService, Federation, FileStore,
-    InboundBook, InboundPolicy,
+    InboundBook, InboundPolicy, ProbeService,
 };
 use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
 use strait_process::Process;
@@ -72,7 +72,10 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
             home.description(),
         )),
     });
-    let services = Routes::new(admin.into_server()).add_service(CacheService::new(Arc::clone(&resolver)).into_server());
+    let readiness = process.readiness.clone();
+    let services = Routes::new(admin.into_server())
+        .add_service(CacheService::new(Arc::clone(&resolver)).into_server())
+        .add_service(ProbeService::new(move || readiness.conditions()).into_server());
     let admin = tokio::spawn(socket.serve(services, stop.clone()));
     let distribution = DistributionService::new(federation, agents, stop.clone()).into_server();
     let settings = PeerListenerSettings {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use strait_federation::{ConnectError, connect_admin, connect_cache};
+use strait_federation::{ConnectError, connect_admin, connect_cache, connect_probe};
 use strait_proto::v1::admin_client::AdminClient;
 use strait_proto::v1::cache_client::CacheClient;
+use strait_proto::v1::probe_client::ProbeClient;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
@@ -38,6 +39,11 @@ impl Gateway {
     /// As [`Gateway::connect`], to the answer cache; a node-agent has one too.
     pub(crate) async fn connect_cache(&self) -> Result<CacheClient<Channel>, ConnectError> {
         self.patiently(|| connect_cache(&self.socket)).await
+    }
+
+    /// As [`Gateway::connect`], to the readiness of a gateway or a node-agent; at once or not at all.
+    pub(crate) async fn connect_probe(&self) -> Result<ProbeClient<Channel>, ConnectError> {
+        connect_probe(&self.socket).await
     }
 
     async fn patiently<T, F: Future<Output = Result<T, ConnectError>>>(

@@ -10,10 +10,12 @@ use crate::cache::CacheCommand;
 use crate::completion::CompletionArgs;
 use crate::config::ConfigCommand;
 use crate::lab::LabArgs;
+use crate::node_address::NodeAddressCommand;
 use crate::output::{Format, Output};
 use crate::peer::PeerCommand;
 use crate::pki::PkiCommand;
 use crate::query::QueryArgs;
+use crate::ready::ReadyArgs;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -45,6 +47,8 @@ enum Command {
     Peer(PeerCommand),
     /// The gateway: its cluster, its generation, its node-agents
     Status,
+    /// Whether the gateway, or the node-agent whose --socket is given, is ready
+    Ready(ReadyArgs),
     /// Ask a question, and see who answers what
     Query(QueryArgs),
     /// The answer cache of the gateway, or of the node-agent whose --socket is given
@@ -56,6 +60,9 @@ enum Command {
     /// This cluster's certificates
     #[command(subcommand)]
     Pki(PkiCommand),
+    /// Addresses that a node has for itself, for its node-agent to answer on
+    #[command(subcommand)]
+    NodeAddress(NodeAddressCommand),
     /// Two clusters on this machine, to try things out
     Lab(LabArgs),
     /// Completion script for a shell
@@ -114,10 +121,12 @@ impl Cli {
         match self.command {
             Command::Peer(command) => command.run(&gateway, &mut output).await,
             Command::Status => crate::status::run(&gateway, &mut output).await,
+            Command::Ready(args) => args.run(&gateway, &mut output).await,
             Command::Query(args) => args.run(&gateway, &mut output).await,
             Command::Cache(command) => command.run(&gateway, &mut output).await,
             Command::Config(command) => command.run(&mut output),
             Command::Pki(command) => Ok(command.run().map(|()| Outcome::Done)?),
+            Command::NodeAddress(command) => Ok(command.run().map(|()| Outcome::Done)?),
             Command::Lab(args) => Ok(args.run().await.map(|()| Outcome::Done)?),
             Command::Completion(args) => args.run(&mut output),
         }

@@ -7,10 +7,12 @@ mod completion;
 mod config;
 mod lab;
 mod moments;
+mod node_address;
 mod output;
 mod peer;
 mod pki;
 mod query;
+mod ready;
 mod status;
 
 use std::io::Write;

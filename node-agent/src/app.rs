@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use strait_config::NodeAgentConfig;
-use strait_federation::{AdminSocket, CacheService};
+use strait_config::{HandOver, NodeAgentConfig};
+use strait_federation::{AdminSocket, CacheService, ProbeService};
 use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
 use strait_process::Process;
 use strait_resolve::{ResolveMetrics, Resolver, ResolverSettings, Source, Transit};
-use strait_serve::{DnsListeners, ServeMetrics, StreamLimits};
+use strait_serve::{DnsListeners, ServeMetrics, Sharing, StreamLimits};
 use tonic::service::Routes;
 
 use crate::hosts::HostsFiles;
@@ -21,7 +21,11 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
 
     // Bound first: a port that is taken is said before anything else begins.
     let listening = process.readiness.gate("listening");
-    let listeners = DnsListeners::bind(&config.listen, config.workers).await?;
+    let sharing = match config.daemon.hand_over {
+        HandOver::Off => Sharing::Alone,
+        HandOver::On => Sharing::WithSuccessor,
+    };
+    let listeners = DnsListeners::bind(&config.listen, config.workers, sharing).await?;
     let socket = match &config.socket {
         Some(path) => Some(AdminSocket::bind(path).await?),
         None => None,
@@ -63,7 +67,9 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
     }
 
     let admin = socket.map(|socket| {
-        let services = Routes::new(CacheService::new(Arc::clone(&resolver)).into_server());
+        let readiness = process.readiness.clone();
+        let services = Routes::new(CacheService::new(Arc::clone(&resolver)).into_server())
+            .add_service(ProbeService::new(move || readiness.conditions()).into_server());
         tokio::spawn(socket.serve(services, process.shutdown.stop().clone()))
     });
 

@@ -54,10 +54,32 @@ pub struct DaemonSettings {
     pub deadline: Duration,
     /// From not being ready any more to the end of listening.
     pub lameduck: Duration,
+    /// Whether another daemon of the same user may listen on the same addresses, to take over.
+    pub hand_over: HandOver,
     /// The query log.
     pub query_log: QueryLogSettings,
     /// The log.
     pub log: LogSettings,
+}
+
+/// Whether addresses are shared with who takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandOver {
+    /// They are ours alone.
+    Off,
+    /// Another daemon of the same user, with the same setting, may listen there as well.
+    On,
+}
+
+pub(crate) const HAND_OVERS: &[(&str, HandOver)] = &[("false", HandOver::Off), ("true", HandOver::On)];
+
+impl Show for HandOver {
+    fn show(&self) -> String {
+        HAND_OVERS
+            .iter()
+            .find(|(_, hand_over)| hand_over == self)
+            .map_or_else(String::new, |(word, _)| (*word).to_owned())
+    }
 }
 
 /// How lines are written.
@@ -116,6 +138,7 @@ impl DaemonSettings {
             cache: nested(root, "cache", cache),
             deadline: root.or("deadline", DEADLINE, units::duration(DEADLINES)),
             lameduck: root.or("lameduck", LAMEDUCK, units::duration(LAMEDUCKS)),
+            hand_over: HandOver::Off,
             query_log: nested(root, "queryLog", query_log),
             log: nested(root, "log", log),
         };

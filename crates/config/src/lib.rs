@@ -28,7 +28,7 @@ mod zones;
 
 pub use backend::Backend;
 pub use check::{Kind, check};
-pub use daemon::{DaemonSettings, Format, LogSettings, QueryLogSettings};
+pub use daemon::{DaemonSettings, Format, HandOver, LogSettings, QueryLogSettings};
 pub use diagnostic::{ConfigErrors, Diagnostic, Severity};
 pub use gateway::{GatewayConfig, GatewayDraft};
 pub use identity::OwnIdentity;

@@ -10,6 +10,7 @@ use strait_resolve::{AccessList, IpNet};
 use strait_wire::Name;
 
 use crate::context::Context;
+use crate::daemon::{HAND_OVERS, HandOver};
 use crate::diagnostic::offset_of;
 use crate::document::Span;
 use crate::effective::Effective;
@@ -44,10 +45,13 @@ pub(crate) const KEYS: &[&str] = &[
     "cache",
     "deadline",
     "lameduck",
+    "handOver",
     "queryLog",
     "log",
 ];
 
+/// The environment variable that names the node where the file does not.
+const NODE_VARIABLE: &str = "STRAIT_NODE";
 /// Address ranges in `allow` at most; each is compared for every question.
 const MAX_ALLOWED: usize = 256;
 /// Hosts files at most.
@@ -165,7 +169,7 @@ impl NodeAgentDraft {
     pub fn resolve_files(self) -> Result<Loaded<NodeAgentConfig>, ConfigErrors> {
         let Self { cx, mut fields, mut effective } = self;
         if fields.node.is_none() {
-            fields.node = host_name(&cx);
+            fields.node = node_name(&cx);
             let node = fields.node.clone().unwrap_or_default();
             effective = effective.with_first("node", Effective::Scalar(node));
         }
@@ -193,7 +197,8 @@ impl Fields {
         let forward = UpstreamDraft::read_forward(root);
         let has_peers = root.has_entries("peers");
         let peers = PeerDraft::read_all(root);
-        let (daemon, admin) = DaemonSettings::read(root, listen::AGENT_ADMIN_PORT);
+        let (mut daemon, admin) = DaemonSettings::read(root, listen::AGENT_ADMIN_PORT);
+        daemon.hand_over = root.or("handOver", HandOver::Off, units::word(HAND_OVERS));
         let listen = listen::check(root.cx, addresses, admin.as_ref());
 
         for group in upstreams.iter().chain(&forward) {
@@ -314,13 +319,21 @@ fn check_needs(root: &Section<'_>, identity: Option<&IdentityDraft>, has_peers: 
     }
 }
 
-/// The node's name when the file gives none.
-fn host_name(cx: &Context) -> Option<String> {
+/// The node's name when the file gives none: of the environment, so that one file does for every node, or the host's.
+fn node_name(cx: &Context) -> Option<String> {
+    if let Some(name) = std::env::var_os(NODE_VARIABLE) {
+        let read = name
+            .to_str()
+            .ok_or_else(|| format!("{name:?} is no text"))
+            .and_then(|name| units::label(name).map_err(|problem| format!("{}; {}", problem.message, problem.help)));
+        return read.map_err(|why| cx.error(&Span::default(), format!("{NODE_VARIABLE}: {why}"), "")).ok();
+    }
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match units::label(name.trim()) {
         Ok(name) => Some(name),
         Err(_) => {
-            cx.error(&Span::default(), "`node` is missing, and the host has no name", "add `node: NAME`");
+            let help = format!("add `node: NAME`, or set {NODE_VARIABLE}");
+            cx.error(&Span::default(), "`node` is missing, and the host has no name", help);
             None
         }
     }

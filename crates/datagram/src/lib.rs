@@ -19,7 +19,7 @@ mod system;
 pub use inbound::{Datagram, Inbound};
 pub use outbound::{Outbound, Sent};
 pub use program::release_text;
-pub use socket::{SocketOptions, UdpSocket, Wait};
+pub use socket::{Sharing, SocketOptions, UdpSocket, Wait};
 
 /// Datagrams received or sent in one call at most. Past 16 a larger batch gains little (the call's fixed cost is
 /// spread thin by then), and a batch is the time that its first datagram waits for its last.

@@ -1,7 +1,7 @@
 //! Opening sockets, alone or several on one address.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -21,6 +21,15 @@ pub struct SocketOptions {
     pub send_timeout: Option<Duration>,
 }
 
+/// Who may listen on an address together with us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nobody: an address that somebody listens on is an error, and whoever comes later gets one.
+    Alone,
+    /// Other programs of the same user that share it as well (`SO_REUSEPORT`): who takes over from us, or we from them.
+    WithSuccessor,
+}
+
 /// Whether to wait when there is nothing to receive, or no room to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -35,27 +44,38 @@ pub enum Wait {
 pub struct UdpSocket {
     socket: Socket,
     address: SocketAddr,
+    sharing: Sharing,
 }
 
 impl UdpSocket {
     /// Opens a socket on `address`; IPv6 alone on IPv6 addresses.
     pub fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
-        Self::open_with(address, options, |_| Ok(()))
+        Self::open_with(address, options, Sharing::Alone, |_| Ok(()))
     }
 
     /// Opens `count` sockets, at least one, on one address; the system spreads clients over them (`SO_REUSEPORT`).
     /// Port 0: all on the same free port.
     ///
-    /// Fails when another socket is bound there already, whether it shares its port or not: the first socket is bound
-    /// as one that does not, and lets its siblings in afterwards.
-    pub fn open_group(address: SocketAddr, count: usize, options: &SocketOptions) -> io::Result<Vec<Self>> {
-        let first = Self::open(address, options)?;
+    /// [`Sharing::Alone`] fails when another socket is bound there already, whether it shares its port or not: the first
+    /// socket is bound as one that does not, and lets its siblings in afterwards. [`Sharing::WithSuccessor`] fails only
+    /// when somebody is there who does not share, or another user.
+    pub fn open_group(
+        address: SocketAddr,
+        count: usize,
+        sharing: Sharing,
+        options: &SocketOptions,
+    ) -> io::Result<Vec<Self>> {
+        let shared = |socket: &Socket| socket.set_reuse_port(true);
+        let first = match sharing {
+            Sharing::Alone => Self::open(address, options)?,
+            Sharing::WithSuccessor => Self::open_with(address, options, sharing, shared)?,
+        };
         let address = first.address;
         let mut group = vec![first];
         if count > 1 {
-            group[0].socket.set_reuse_port(true)?;
+            shared(&group[0].socket)?;
             for _ in 1..count {
-                group.push(Self::open_with(address, options, |socket| socket.set_reuse_port(true))?);
+                group.push(Self::open_with(address, options, sharing, shared)?);
             }
         }
         Ok(group)
@@ -64,6 +84,7 @@ impl UdpSocket {
     fn open_with(
         address: SocketAddr,
         options: &SocketOptions,
+        sharing: Sharing,
         prepare: impl Fn(&Socket) -> io::Result<()>,
     ) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
@@ -81,7 +102,23 @@ impl UdpSocket {
         prepare(&socket)?;
         socket.bind(&address.into())?;
         let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, sharing })
+    }
+
+    /// Leaves what comes from now on to those who share the address; what has come before can still be received, and
+    /// replies can be sent. Does nothing to a socket that shares with nobody.
+    pub fn leave(&self) -> io::Result<()> {
+        if self.sharing == Sharing::Alone {
+            return Ok(());
+        }
+        // To itself: Linux gives a connected socket only what comes from its peer, and passes it over when it picks one
+        // of those that share a port.
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        self.connect(SocketAddr::new(ip, self.address.port()))
     }
 
     /// Sends to `server` from now on, and receives from there only.
@@ -120,7 +157,7 @@ impl UdpSocket {
 #[cfg(test)]
 impl From<Socket> for UdpSocket {
     fn from(socket: Socket) -> Self {
-        Self { socket, address: ([0, 0, 0, 0], 0).into() }
+        Self { socket, address: ([0, 0, 0, 0], 0).into(), sharing: Sharing::Alone }
     }
 }
 

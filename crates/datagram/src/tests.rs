@@ -282,7 +282,7 @@ fn connected_sockets_need_no_address() {
 #[test]
 fn a_group_shares_one_port_and_its_clients() {
     for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
-        let group = UdpSocket::open_group(address.parse().unwrap(), 3, &options()).unwrap();
+        let group = UdpSocket::open_group(address.parse().unwrap(), 3, Sharing::Alone, &options()).unwrap();
         let port = group[0].local_addr().port();
         assert!(port != 0 && group.iter().all(|s| s.local_addr().port() == port));
         let server = match address {
@@ -311,14 +311,63 @@ fn a_group_shares_one_port_and_its_clients() {
 fn nobody_joins_a_group_in_silence() {
     let options = options();
     for count in [1, 2] {
-        let group = UdpSocket::open_group("127.0.0.1:0".parse().unwrap(), count, &options).unwrap();
+        let group = UdpSocket::open_group("127.0.0.1:0".parse().unwrap(), count, Sharing::Alone, &options).unwrap();
         let taken = group[0].local_addr();
         // Another group, as a second process of ours would open it, and an ordinary socket.
-        let second = UdpSocket::open_group(taken, 2, &options).unwrap_err();
-        assert_eq!(second.kind(), std::io::ErrorKind::AddrInUse);
+        for sharing in [Sharing::Alone, Sharing::WithSuccessor] {
+            let second = UdpSocket::open_group(taken, 2, sharing, &options).map(|_| ());
+            // A group of several lets its siblings in, and the system knows no difference between them and a successor.
+            if sharing == Sharing::Alone || count == 1 {
+                assert_eq!(second.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+            }
+        }
         assert_eq!(Plain::bind(taken).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
         assert_eq!(UdpSocket::open(taken, &options).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
     }
+}
+
+#[test]
+fn a_successor_shares_the_port_and_has_it_when_the_other_leaves() {
+    for any in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
+        let open = |address| UdpSocket::open_group(address, 2, Sharing::WithSuccessor, &options()).unwrap();
+        let old = open(any.parse().unwrap());
+        let address = old[0].local_addr();
+        let new = open(address);
+        let server =
+            SocketAddr::new(if address.is_ipv4() { "127.0.0.1" } else { "::1" }.parse().unwrap(), address.port());
+        let from = if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+        let clients: Vec<_> = (0..64).map(|_| client(from, server)).collect();
+        let ask = || clients.iter().for_each(|client| assert_eq!(client.send(b"x").unwrap(), 1));
+        ask();
+        // What came before it left is still the old one's, and both have some (all but surely).
+        old.iter().for_each(|socket| socket.leave().unwrap());
+        let (before_old, before_new) = (received(&old), received(&new));
+        assert!(before_old > 0 && before_new > 0 && before_old + before_new == 64, "{before_old}, {before_new}");
+        ask();
+        assert_eq!((received(&old), received(&new)), (0, 64), "{any}");
+        // One that has left can still reply to anybody.
+        let mut outbound = Outbound::new();
+        let local = server.ip().into();
+        outbound.push_with(clients[0].local_addr().unwrap(), local, |reply| {
+            reply.push(7);
+            true
+        });
+        assert_eq!(outbound.send(&old[0], Wait::Yes).sent, 1);
+        assert_eq!(clients[0].recv(&mut [0; 8]).unwrap(), 1);
+    }
+}
+
+/// What lies in the sockets.
+fn received(group: &[UdpSocket]) -> usize {
+    let mut inbound = Inbound::new();
+    let one = |socket: &UdpSocket| {
+        let mut total = 0;
+        while let Ok(count) = inbound.receive(socket, Wait::No) {
+            total += count;
+        }
+        total
+    };
+    group.iter().map(one).sum()
 }
 
 #[test]

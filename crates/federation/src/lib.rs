@@ -19,6 +19,7 @@ mod gateway;
 mod inbound;
 mod metrics;
 mod peers;
+mod probe;
 mod rules;
 mod socket;
 mod store;
@@ -37,6 +38,7 @@ pub use inbound::{InboundBook, InboundPolicy, InboundReport};
 pub use peers::{
     Directions, Generation, MAX_BUNDLE_LEN, MAX_ENDPOINTS, MAX_PEERS, PeerName, PeerNameError, PeerRecord, PeerSet,
 };
+pub use probe::{Conditions, ProbeService};
 pub use rules::{Conflict, Home, OnExisting};
-pub use socket::{AdminSocket, ConnectError, SocketError, connect_admin, connect_cache};
+pub use socket::{AdminSocket, ConnectError, SocketError, connect_admin, connect_cache, connect_probe};
 pub use store::{DocumentError, FileStore, StateStore, StoreError};

@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use strait_durable::{folder_of, make_folder};
 use strait_proto::v1::admin_client::AdminClient;
 use strait_proto::v1::cache_client::CacheClient;
+use strait_proto::v1::probe_client::ProbeClient;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -176,6 +177,11 @@ pub async fn connect_admin(path: &Path) -> Result<AdminClient<Channel>, ConnectE
 /// Connects to the admin socket of a gateway or a node-agent, for its answer cache.
 pub async fn connect_cache(path: &Path) -> Result<CacheClient<Channel>, ConnectError> {
     connect(path).await.map(CacheClient::new)
+}
+
+/// Connects to the admin socket of a gateway or a node-agent, for its readiness.
+pub async fn connect_probe(path: &Path) -> Result<ProbeClient<Channel>, ConnectError> {
+    connect(path).await.map(ProbeClient::new)
 }
 
 async fn connect(path: &Path) -> Result<Channel, ConnectError> {

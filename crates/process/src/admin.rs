@@ -16,6 +16,8 @@ use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use prometheus::Registry;
+use socket2::{Domain, Protocol, Socket, Type};
+use strait_config::HandOver;
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
@@ -24,6 +26,8 @@ use crate::{Readiness, encode};
 
 /// Connections served at a time, over which the oldest is closed; a scraper and a few probes need less.
 const MAX_CONNECTIONS: usize = 64;
+/// Connections the system completes before they are accepted.
+const BACKLOG: i32 = 128;
 /// A connection is closed after this long, whatever it does.
 const CONNECTION_TIME: Duration = Duration::from_secs(30);
 /// From the start of a connection to the end of a request's header.
@@ -56,9 +60,14 @@ struct Shown {
 
 impl Admin {
     /// Binds and starts.
-    pub fn start(address: SocketAddr, registry: Registry, readiness: Readiness) -> Result<Self, AdminError> {
+    pub fn start(
+        address: SocketAddr,
+        hand_over: HandOver,
+        registry: Registry,
+        readiness: Readiness,
+    ) -> Result<Self, AdminError> {
         let failed = |source: io::Error| AdminError { address, hint: hint(&source), source };
-        let listener = TcpListener::bind(address).map_err(failed)?;
+        let listener = listen(address, hand_over).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -78,6 +87,18 @@ impl Admin {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+/// An IPv6 wildcard address takes IPv4 as well. SO_REUSEADDR: a restart need not wait for old connections.
+fn listen(address: SocketAddr, hand_over: HandOver) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if hand_over == HandOver::On {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn hint(error: &io::Error) -> &'static str {

@@ -1,6 +1,7 @@
 //! Readiness: named conditions, all of which must hold.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -20,6 +21,22 @@ enum Condition {
     Ready,
     /// It holds; but something is not as it should be.
     Impaired(String),
+}
+
+impl Condition {
+    fn holds(&self) -> bool {
+        !matches!(self, Self::Not(_))
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Not(why) => f.write_str(why),
+            Self::Ready => f.write_str("ready"),
+            Self::Impaired(what) => write!(f, "ready, but {what}"),
+        }
+    }
 }
 
 /// One condition; not ready until told.
@@ -44,14 +61,14 @@ impl Readiness {
     /// Every condition, for people and programs: `{"ready": false, "conditions": {"peers": "not yet", "listening": "ready"}}`.
     pub fn report(&self) -> Value {
         let conditions = self.lock();
-        let shown = |condition: &Condition| match condition {
-            Condition::Not(why) => Value::from(why.clone()),
-            Condition::Ready => Value::from("ready"),
-            Condition::Impaired(what) => Value::from(format!("ready, but {what}")),
-        };
-        let map: serde_json::Map<_, _> =
-            conditions.iter().map(|(name, condition)| ((*name).to_owned(), shown(condition))).collect();
+        let shown = |(name, condition): (&&str, &Condition)| ((*name).to_owned(), Value::from(condition.to_string()));
+        let map: serde_json::Map<_, _> = conditions.iter().map(shown).collect();
         json!({ "ready": all_hold(&conditions), "conditions": map })
+    }
+
+    /// Every condition: its name, whether it holds, and how it stands in words.
+    pub fn conditions(&self) -> Vec<(&'static str, bool, String)> {
+        self.lock().iter().map(|(name, condition)| (*name, condition.holds(), condition.to_string())).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Condition>> {
@@ -60,19 +77,18 @@ impl Readiness {
 
     fn set(&self, name: &'static str, condition: Condition) {
         let before = self.lock().insert(name, condition.clone());
-        let holds = |condition: &Condition| !matches!(condition, Condition::Not(_));
         match (&before, &condition) {
             (Some(before), now) if before == now => {}
             (_, Condition::Not(why)) => tracing::info!(condition = name, why, "not ready"),
             // What impairs it is told by whoever knows the cause.
-            (Some(before), _) if holds(before) => {}
+            (Some(before), _) if before.holds() => {}
             _ => tracing::info!(condition = name, "ready"),
         }
     }
 }
 
 fn all_hold(conditions: &BTreeMap<&'static str, Condition>) -> bool {
-    !conditions.is_empty() && conditions.values().all(|condition| !matches!(condition, Condition::Not(_)))
+    !conditions.is_empty() && conditions.values().all(Condition::holds)
 }
 
 impl Gate {
@@ -108,6 +124,10 @@ mod tests {
         assert_eq!(
             readiness.report(),
             json!({ "ready": false, "conditions": { "listening": "ready", "peers": "the gateway has not been reached" } })
+        );
+        assert_eq!(
+            readiness.conditions(),
+            [("listening", true, "ready".to_owned()), ("peers", false, "the gateway has not been reached".to_owned()),]
         );
         peers.ready();
         assert!(readiness.is_ready());

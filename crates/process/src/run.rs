@@ -86,7 +86,8 @@ where
     let descriptors = descriptors::raise();
     let registry = registry(version).map_err(|error| text(&error))?;
     let readiness = Readiness::default();
-    let admin = daemon.admin.map(|address| Admin::start(address, registry.clone(), readiness.clone()));
+    let admin =
+        daemon.admin.map(|address| Admin::start(address, daemon.hand_over, registry.clone(), readiness.clone()));
     let admin = admin.transpose().map_err(|error| text(&error))?;
     if let Some(admin) = &admin {
         tracing::info!(address = %admin.address(), "admin HTTP");

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use strait_datagram::UdpSocket;
+use strait_datagram::{Sharing, UdpSocket};
 use strait_resolve::Respond;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -29,9 +29,13 @@ struct Sockets {
 
 impl DnsListeners {
     /// Binds TCP and so many UDP sockets on each address, IPv4 and IPv6 (v6-only). Port 0: the same free port for all.
-    pub async fn bind(addresses: &[SocketAddr], udp_workers: NonZeroUsize) -> Result<Self, BindError> {
+    pub async fn bind(
+        addresses: &[SocketAddr],
+        udp_workers: NonZeroUsize,
+        sharing: Sharing,
+    ) -> Result<Self, BindError> {
         let bind = |&address: &SocketAddr| {
-            let (udp, tcp) = udp_and_tcp(address, udp_workers.get())?;
+            let (udp, tcp) = udp_and_tcp(address, udp_workers.get(), sharing)?;
             let address = tcp.local_addr().map_err(|source| BindError::new(address, "tcp", source))?;
             Ok(Sockets { address, udp, tcp })
         };

@@ -34,3 +34,4 @@ pub use grpc::MAX_BATCH_LEN;
 pub use limits::StreamLimits;
 pub use metrics::ServeMetrics;
 pub use peers::{ConnectionObserver, PeerListenerSettings, PeerListeners};
+pub use strait_datagram::Sharing;

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use strait_datagram::Sharing;
 use strait_identity::{Alpn, Identity, Rejection, ServerTls, TrustStore};
 use strait_resolve::{Origin, Respond, Transport};
 use tokio::net::{TcpListener, TcpStream};
@@ -66,7 +67,7 @@ impl PeerListeners {
     pub async fn bind(addresses: &[(SocketAddr, Alpn)]) -> Result<Self, BindError> {
         let bind_one = |&(address, alpn): &(SocketAddr, Alpn)| {
             let transport = transport_of(alpn).as_str();
-            let listener = tcp(address, transport)?;
+            let listener = tcp(address, transport, Sharing::Alone)?;
             let bound = listener.local_addr().map_err(|source| BindError { address, transport, source, hint: "" })?;
             Ok((bound, alpn, listener))
         };

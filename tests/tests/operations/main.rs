@@ -6,7 +6,9 @@ mod cache;
 mod certificates;
 mod command_line;
 mod files;
+mod hand_over;
 mod listening;
+mod node_address;
 mod query_log;
 mod shutdown;
 

@@ -3,11 +3,16 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::{Admin, Duration, MAX_CONNECTIONS, Readiness, Registry, io};
+use super::{Admin, Duration, HandOver, MAX_CONNECTIONS, Readiness, Registry, io};
 
 fn start() -> (Admin, Readiness) {
     let readiness = Readiness::default();
-    let admin = Admin::start("127.0.0.1:0".parse().unwrap(), crate::registry("1.2.3").unwrap(), readiness.clone());
+    let admin = Admin::start(
+        "127.0.0.1:0".parse().unwrap(),
+        HandOver::Off,
+        crate::registry("1.2.3").unwrap(),
+        readiness.clone(),
+    );
     (admin.unwrap(), readiness)
 }
 
@@ -72,6 +77,6 @@ fn scrapers_that_do_not_read_do_not_hold_up_a_probe() {
 #[test]
 fn a_port_that_is_taken_is_said_with_what_to_do() {
     let (admin, _) = start();
-    let error = Admin::start(admin.address(), Registry::new(), Readiness::default()).unwrap_err();
+    let error = Admin::start(admin.address(), HandOver::Off, Registry::new(), Readiness::default()).unwrap_err();
     assert!(error.to_string().contains("another program listens there"), "{error}");
 }

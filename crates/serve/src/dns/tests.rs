@@ -22,7 +22,7 @@ struct Served {
 }
 
 async fn start(limits: StreamLimits) -> Served {
-    let listeners = DnsListeners::bind(&["127.0.0.1:0".parse().unwrap()], WORKERS).await.unwrap();
+    let listeners = DnsListeners::bind(&["127.0.0.1:0".parse().unwrap()], WORKERS, Sharing::Alone).await.unwrap();
     let address = listeners.addresses()[0];
     let (script, metrics, stop) = (Script::new(), metrics(), CancellationToken::new());
     let ended =
@@ -123,7 +123,7 @@ async fn stopping_finishes_questions_in_work_and_returns() {
     assert!(soon(read_frame(&mut tcp)).await.is_none());
     soon(served.ended).await.unwrap();
     // The address is free again.
-    DnsListeners::bind(&[served.address], WORKERS).await.unwrap();
+    DnsListeners::bind(&[served.address], WORKERS, Sharing::Alone).await.unwrap();
 }
 
 #[tokio::test]

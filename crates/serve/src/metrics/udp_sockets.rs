@@ -103,7 +103,8 @@ mod tests {
         let registry = Registry::new();
         let metrics = UdpSockets::new(&registry).unwrap();
         let options = SocketOptions { receive_buffer: Some(1), ..SocketOptions::default() };
-        let open = UdpSocket::open_group("127.0.0.1:0".parse().unwrap(), 2, &options).unwrap();
+        let open = UdpSocket::open_group("127.0.0.1:0".parse().unwrap(), 2, strait_datagram::Sharing::Alone, &options)
+            .unwrap();
         let sockets: Vec<_> = open.into_iter().map(Arc::new).collect();
         metrics.watch(&sockets);
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use strait_datagram::{MAX_DATAGRAM, SocketOptions};
+use strait_datagram::{MAX_DATAGRAM, Sharing, SocketOptions};
 use tokio::net::UdpSocket as Plain;
 use tokio::task::JoinHandle;
 
@@ -20,7 +20,8 @@ struct Served {
 }
 
 fn start(address: &str, workers: usize, max_in_work: usize) -> Served {
-    let sockets = UdpSocket::open_group(address.parse().unwrap(), workers, &SocketOptions::default()).unwrap();
+    let sockets =
+        UdpSocket::open_group(address.parse().unwrap(), workers, Sharing::Alone, &SocketOptions::default()).unwrap();
     let address = sockets[0].local_addr();
     let (script, metrics, stop) = (Script::new(), metrics(), CancellationToken::new());
     let listener = UdpListener::new(sockets, Arc::<Script>::clone(&script), Arc::clone(&metrics));

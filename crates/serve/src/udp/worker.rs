@@ -17,6 +17,9 @@ use crate::metrics::UdpDrop;
 /// After an error of the system, so that one that lasts takes no processor.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// Batches taken after the end was asked for; a full receive buffer is some hundreds.
+const MAX_LAST_BATCHES: usize = 1024;
+
 /// What a worker works with. In the order in which it lets go of it: its socket is closed when its part in the work
 /// on the runtime ends.
 pub(super) struct Worker {
@@ -47,6 +50,17 @@ impl Worker {
                     self.metrics.udp_dropped(UdpDrop::Receive, 1);
                     thread::sleep(PAUSE);
                 }
+            }
+        }
+        if let Err(error) = self.socket.leave() {
+            tracing::debug!(address = %self.socket.local_addr(), %error, "cannot leave the address to others at once");
+        }
+        // What came before is nobody else's. Each round takes some away and nothing is added any more, or the socket
+        // shares with nobody and answers as long as it is there.
+        for _ in 0..MAX_LAST_BATCHES {
+            match inbound.receive(&self.socket, Wait::No) {
+                Ok(_) => self.answer_all(&inbound, &mut outbound),
+                Err(_) => break,
             }
         }
     }
