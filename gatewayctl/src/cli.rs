@@ -9,6 +9,7 @@ use crate::admin::Gateway;
 use crate::cache::CacheCommand;
 use crate::completion::CompletionArgs;
 use crate::config::ConfigCommand;
+use crate::generate::GenerateCommand;
 use crate::lab::LabArgs;
 use crate::node_address::NodeAddressCommand;
 use crate::output::{Format, Output};
@@ -60,6 +61,9 @@ enum Command {
     /// This cluster's certificates
     #[command(subcommand)]
     Pki(PkiCommand),
+    /// What kubelet and the cluster's DNS are told, so that a node-agent runs and is asked
+    #[command(subcommand)]
+    Generate(GenerateCommand),
     /// Addresses that a node has for itself, for its node-agent to answer on
     #[command(subcommand)]
     NodeAddress(NodeAddressCommand),
@@ -126,6 +130,7 @@ impl Cli {
             Command::Cache(command) => command.run(&gateway, &mut output).await,
             Command::Config(command) => command.run(&mut output),
             Command::Pki(command) => Ok(command.run().map(|()| Outcome::Done)?),
+            Command::Generate(command) => command.run(&gateway, &mut output).await,
             Command::NodeAddress(command) => Ok(command.run().map(|()| Outcome::Done)?),
             Command::Lab(args) => Ok(args.run().await.map(|()| Outcome::Done)?),
             Command::Completion(args) => args.run(&mut output),

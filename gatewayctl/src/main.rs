@@ -5,6 +5,7 @@ mod cache;
 mod cli;
 mod completion;
 mod config;
+mod generate;
 mod lab;
 mod moments;
 mod node_address;

@@ -147,6 +147,16 @@ fn coredns_static_pod() {
 }
 
 #[test]
+fn static_pods() {
+    if tool("dig").is_none() {
+        return;
+    }
+    let mut example = Example::copy("static-pods");
+    example.run();
+    example.check();
+}
+
+#[test]
 fn two_cluster_forward() {
     if tool("dig").is_none() {
         return;
@@ -170,5 +180,8 @@ fn every_example_is_tested() {
         std::fs::read_dir(repository().join("examples")).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     let names: Vec<_> = folders.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["coredns-static-pod", "dnsmasq-replacement", "two-cluster-forward"]);
+    // The last one takes two clusters: tests/tests/charts renders its values, and has its script read.
+    let tested =
+        ["coredns-static-pod", "dnsmasq-replacement", "static-pods", "two-cluster-forward", "two-clusters-kubernetes"];
+    assert_eq!(names, tested);
 }
