@@ -154,7 +154,9 @@ fn a_cluster_is_told_once_all_its_pages_have_come_and_as_it_changes() {
     // Two pages and a bit.
     let many = (0..1_100).map(|at| (services(), "many".to_owned(), format!("s{at}"), cluster_ip("10.1.0.1")));
     lab.api.apply_all(many);
-    let told = lab.follow().synced();
+    // A page that comes late would be asked for again, and each is counted here.
+    let patient = ApiTimes { request: strait_tests::patience(), ..lab.settings().times };
+    let told = lab.follow_with(FeedSettings { times: patient, ..lab.settings() }).synced();
     assert_eq!(lab.asked("list", "services"), 3);
     assert_eq!(told.feed.catalog().load().services(), 1_101);
     assert_eq!(told.says(WEB), "10.0.0.1");
