@@ -1,12 +1,13 @@
 //! Compiles the `.proto` files without protoc.
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "coredns/dns/dns.proto",
     "strait/v1/dns.proto",
     "strait/v1/federation.proto",
     "strait/v1/admin.proto",
     "strait/v1/cache.proto",
     "strait/v1/ready.proto",
+    "strait/v1/peering.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

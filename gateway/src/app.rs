@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use strait_config::GatewayConfig;
 use strait_federation::{
-    AdminService, AdminSettings, AdminSocket, AgentBook, CacheService, DistributionService, Federation, FileStore,
-    InboundBook, InboundPolicy, ProbeService,
+    AddressSettings, Addresses, AdminService, AdminSettings, AdminSocket, AgentBook, CacheService, DistributionService,
+    Federation, FileStore, InboundBook, InboundPolicy, PeeringService, ProbeService,
 };
 use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
 use strait_process::Process;
@@ -15,7 +15,7 @@ use tonic::service::Routes;
 
 use crate::admin::Backend;
 use crate::home::Home;
-use crate::trust;
+use crate::{reverse, trust};
 
 /// Runs until `process.shutdown.stop()` fires and what is in work is done.
 pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Result<()> {
@@ -46,7 +46,15 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
         trust::follow(&federation, config.identity.clone(), Arc::clone(&links), Arc::clone(&inbound), stop.clone());
 
     let home = Home::start(&config, &link_metrics, &process).await?;
-    let policy = Arc::new(InboundPolicy::new(own, Arc::clone(&inbound)).with_own_zones(home.own_zones()));
+    let addresses = Addresses::start(AddressSettings {
+        federation: federation.clone(),
+        own: config.reverse.clone(),
+        credentials: config.identity.credentials.clone(),
+        state: config.state.clone(),
+        registry: process.registry.clone(),
+    })?;
+    let policy = InboundPolicy::new(own.clone(), Arc::clone(&inbound)).with_own_zones(home.own_zones());
+    let policy = Arc::new(policy.with_reverse_zones(reverse::zones_of_all(&config.reverse)));
     let resolver = Arc::new(Resolver::new(ResolverSettings {
         admit: Arc::clone(&policy) as Arc<dyn Admit>,
         cache: config.daemon.cache.clone(),
@@ -64,6 +72,7 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
         federation: federation.clone(),
         inbound: Arc::clone(&inbound),
         agents: Arc::clone(&agents),
+        addresses: addresses.clone(),
         backend: Arc::new(Backend::new(
             Arc::clone(&resolver),
             policy,
@@ -77,13 +86,15 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
         .add_service(CacheService::new(Arc::clone(&resolver)).into_server())
         .add_service(ProbeService::new(move || readiness.conditions()).into_server());
     let admin = tokio::spawn(socket.serve(services, stop.clone()));
-    let distribution = DistributionService::new(federation, agents, stop.clone()).into_server();
+    let distribution =
+        DistributionService::new(own.trust_domain, addresses.snapshots(), agents, stop.clone()).into_server();
+    let peering = PeeringService::new(federation, config.reverse.clone(), stop.clone()).into_server();
     let settings = PeerListenerSettings {
         tls: trust.tls,
         trust: trust.store,
         limits: StreamLimits::of_peers().for_descriptors(process.descriptors, listeners.addresses().len()),
         observer: inbound,
-        services: Routes::new(distribution),
+        services: Routes::new(distribution).add_service(peering),
     };
     strait_process::watch_credentials(config.identity.credentials.clone(), &process.registry, stop.clone())?;
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use strait_catalog::{CatalogZone, ReverseZone, ZoneSettings};
+use strait_catalog::{CatalogZone, ZoneSettings};
 use strait_config::{Backend, GatewayConfig, KubernetesSettings};
 use strait_link::{LinkMetrics, UpstreamGroup};
 use strait_process::Process;
@@ -12,11 +12,10 @@ use strait_resolve::{MappedSource, Route, RouteTable, Source};
 use strait_wire::{Name, ZoneMapping};
 
 use crate::catalog::OwnCatalog;
+use crate::reverse;
 
 /// TTL of what an empty home zone denies, in seconds.
 const EMPTY_ZONE_TTL: u32 = 30;
-/// The zones that all addresses lie in.
-const OF_ADDRESSES: [[&[u8]; 2]; 2] = [[b"in-addr", b"arpa"], [b"ip6", b"arpa"]];
 
 /// What answers for this cluster.
 pub(crate) struct Home {
@@ -38,7 +37,10 @@ impl Home {
             Backend::Kubernetes(settings) => Self::kubernetes(config, settings, process).await,
             Backend::ClusterDns(settings) => {
                 let group = UpstreamGroup::start(settings.clone(), Arc::clone(metrics))?;
-                Self::mapped(config, vec![(config.home_zone.clone(), group as _)], "backend clusterDns")
+                let mut home =
+                    Self::mapped(config, vec![(config.home_zone.clone(), group as _)], "backend clusterDns")?;
+                home.routes.extend(reverse::of_cluster_dns(config, settings, metrics)?);
+                Ok(home)
             }
             Backend::Zones(zones) => {
                 let zones = zones.iter().map(|zone| Arc::clone(&zone.zone));
@@ -80,14 +82,8 @@ impl Home {
             routes.push(route(apex.clone(), Arc::new(CatalogZone::new(catalog.current(), zone)?)));
         }
         let mut own_zones = vec![config.home_zone.clone()];
-        for apex in settings.reverse.iter().flat_map(|range| range.reverse_zones()) {
-            let zone = ReverseZone::new(catalog.current(), apex.clone(), config.home_zone.clone())?;
-            routes.push(route(apex, Arc::new(zone)));
-        }
-        if !settings.reverse.is_empty() {
-            // What of these has no route is refused for want of it.
-            own_zones.extend(OF_ADDRESSES.into_iter().filter_map(|labels| Name::from_labels(labels).ok()));
-        }
+        routes.extend(reverse::of_catalog(config, &catalog)?);
+        own_zones.extend(reverse::zones_of_all(&config.reverse));
         Ok(Self { routes, own_zones, description: "backend kubernetes", catalog: Some(catalog) })
     }
 

@@ -4,6 +4,7 @@ mod admin;
 mod app;
 mod catalog;
 mod home;
+mod reverse;
 mod trust;
 
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use strait_federation::{Namespace, PeerName};
 use strait_identity::{TrustBundle, TrustDomain};
 use strait_link::EndpointUrl;
 use strait_proto::v1;
+use strait_resolve::IpNet;
 use strait_wire::Name;
 
 use crate::admin::{Gateway, answer};
@@ -66,6 +67,10 @@ pub(crate) struct AddArgs {
     /// Do not let it see this namespace of this cluster
     #[arg(long = "deny-namespace", value_name = "NAMESPACE", conflicts_with = "outbound_only")]
     deny_namespaces: Vec<Namespace>,
+    /// These addresses are its, whatever others advertise: 10.96.0.0/16; those that it advertises elsewhere are refused
+    /// [default: the private ones that it advertises, unless others do as well]
+    #[arg(long = "addresses", value_name = "RANGE", conflicts_with = "inbound_only")]
+    addresses: Vec<IpNet>,
     /// Change the peer of that name when there is one
     #[arg(long)]
     replace: bool,
@@ -134,6 +139,7 @@ impl AddArgs {
             changed_at: 0,
             allow_namespaces: self.allow_namespaces.iter().map(ToString::to_string).collect(),
             deny_namespaces: self.deny_namespaces.iter().map(ToString::to_string).collect(),
+            addresses: self.addresses.iter().map(ToString::to_string).collect(),
         })
     }
 }

@@ -10,6 +10,7 @@ use strait_resolve::{ResolveMetrics, Resolver, ResolverSettings, Source, Transit
 use strait_serve::{DnsListeners, ServeMetrics, Sharing, StreamLimits};
 use tonic::service::Routes;
 
+use crate::addresses::AddressRoutes;
 use crate::hosts::HostsFiles;
 use crate::peers::PeerFeed;
 use crate::routes::LocalRoutes;
@@ -50,7 +51,7 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
     let resolver = Arc::new(Resolver::new(ResolverSettings {
         admit: Arc::new(config.allow.clone()),
         cache: config.daemon.cache.clone(),
-        routes: local.table(Vec::new()),
+        routes: local.table(Vec::new(), AddressRoutes::default()),
         follow_aliases: true,
         transit: Transit::Refused,
         deadline: config.daemon.deadline,

@@ -1,5 +1,6 @@
 //! The node's resolver: answers static and local zones, caches, forwards the rest, asks peer clusters.
 
+mod addresses;
 mod app;
 mod hosts;
 mod peers;

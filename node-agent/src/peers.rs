@@ -10,6 +10,7 @@ use strait_resolve::Resolver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::addresses;
 use crate::routes::LocalRoutes;
 
 /// Follows the gateway's peer list and puts each generation in force. Works until dropped.
@@ -75,7 +76,8 @@ impl Applier {
     fn put_in_force(&self, set: Option<&PeerSet>) {
         let told = set.into_iter().flat_map(PeerSet::outbound).map(|peer| peer.link_target());
         self.links.apply(self.fixed.iter().cloned().chain(told));
-        self.resolver.replace_routes(self.local.table(self.links.routes()));
+        let addresses = set.map(|set| addresses::routes(set.addresses(), &self.links)).unwrap_or_default();
+        self.resolver.replace_routes(self.local.table(self.links.routes(), addresses));
     }
 
     fn announce(&self, set: Option<&PeerSet>, subscription: &AgentSubscription, gate: &Gate) {

@@ -10,6 +10,8 @@ use strait_resolve::zone::{Hosts, HostsData};
 use strait_resolve::{Route, RouteTable, Source, special_routes};
 use strait_wire::Name;
 
+use crate::addresses::AddressRoutes;
+
 /// Routes whose sources live as long as the process.
 pub(crate) struct LocalRoutes {
     /// What the file says; wins over what a gateway tells.
@@ -58,17 +60,24 @@ impl LocalRoutes {
         Ok(Self { configured, hosts, default })
     }
 
-    /// The route table with `peers` besides. What the file says wins over what a gateway tells, and both
-    /// win over the special names.
-    pub(crate) fn table(&self, peers: Vec<Route>) -> RouteTable {
-        let named: Vec<Route> = self.configured.iter().cloned().chain(peers).collect();
-        let zones: Vec<Name> = named.iter().map(|route| route.zone.clone()).collect();
-        let special = special_routes(&zones).into_iter().map(|route| self.under_hosts(route));
-        let (table, shadowed) = RouteTable::new(named.into_iter().chain(special).chain(self.default.clone()));
+    /// The route table with `peers` besides, and with the peers' addresses. What the file says wins over what a gateway
+    /// tells, and both win over the special names.
+    pub(crate) fn table(&self, peers: Vec<Route>, addresses: AddressRoutes) -> RouteTable {
+        let (without, _) = self.with(peers.clone());
+        let around_own = addresses.around_own(&without);
+        let (table, shadowed) = self.with(peers.into_iter().chain(around_own).chain(addresses.routes).collect());
         for route in shadowed.iter().filter(|route| route.kind == "peer") {
-            tracing::warn!(zone = %route.zone, "a peer's suffix is also a zone of the configuration file; the file wins");
+            tracing::warn!(zone = %route.zone, "a zone of a peer is also one of the configuration file; the file wins");
         }
         table
+    }
+
+    /// A table of what the file says, then `told`, then special names and everything else; and what found no place in it.
+    fn with(&self, told: Vec<Route>) -> (RouteTable, Vec<Route>) {
+        let named: Vec<Route> = self.configured.iter().cloned().chain(told).collect();
+        let zones: Vec<Name> = named.iter().map(|route| route.zone.clone()).collect();
+        let special = special_routes(&zones).into_iter().map(|route| self.under_hosts(route));
+        RouteTable::new(named.into_iter().chain(special).chain(self.default.clone()))
     }
 
     fn under_hosts(&self, route: Route) -> Route {

@@ -9,7 +9,7 @@ pub mod coredns {
     tonic::include_proto!("coredns.dns");
 }
 
-/// Strait's own services: `Dns`, `Distribution`, `Admin`, `Cache` and `Probe`.
+/// Strait's own services: `Dns`, `Distribution`, `Peering`, `Admin`, `Cache` and `Probe`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::clone_on_ref_ptr)]
 pub mod v1 {
     tonic::include_proto!("strait.v1");

@@ -98,13 +98,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
     "log" (dict "level" .Values.log.level "format" .Values.log.format) -}}
 {{- if eq .Values.backend.mode "kubernetes" -}}
 {{- $kubernetes := dict "pods" .Values.backend.kubernetes.pods "snapshot" "/var/lib/strait/catalog" -}}
-{{- with .Values.backend.kubernetes.reverse }}{{ $_ := set $kubernetes "reverse" . }}{{ end -}}
 {{- with .Values.backend.kubernetes.staleAfter }}{{ $_ := set $kubernetes "staleAfter" . }}{{ end -}}
 {{- if not (kindIs "invalid" .Values.backend.kubernetes.ttl) }}{{ $_ := set $kubernetes "ttl" (int .Values.backend.kubernetes.ttl) }}{{ end -}}
 {{- $_ := set $made "backend" (dict "kubernetes" $kubernetes) -}}
 {{- else -}}
 {{- $_ := set $made "backend" (dict "clusterDns" .Values.backend.clusterDns.servers) -}}
 {{- end -}}
+{{- with .Values.reverse }}{{ $_ := set $made "reverse" . }}{{ end -}}
 {{- if eq .Values.state.mode "kubernetes" -}}
 {{- $_ := set $made "state" (dict "kubernetes" (dict "namespace" .Release.Namespace "copy" "/var/lib/strait/peers.json")) -}}
 {{- else -}}

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use strait_identity::Alpn;
+use strait_resolve::IpNet;
 use strait_wire::Name;
 
 use crate::backend::BackendDraft;
@@ -13,12 +14,14 @@ use crate::files::{Output, OutputKind};
 use crate::identity::IdentityDraft;
 use crate::peers;
 use crate::section::{Located, Section};
-use crate::{Backend, ConfigErrors, ConfigFile, DaemonSettings, Kind, Loaded, OwnIdentity, files, listen, units};
+use crate::{
+    Backend, ConfigErrors, ConfigFile, DaemonSettings, Kind, Loaded, OwnIdentity, files, listen, reverse, units,
+};
 
 /// The keys at the top, in the order in which they are printed.
 pub(crate) const KEYS: &[&str] = &[
-    "cluster", "suffix", "homeZone", "listen", "admin", "socket", "state", "identity", "backend", "health", "cache",
-    "deadline", "lameduck", "queryLog", "log",
+    "cluster", "suffix", "homeZone", "listen", "admin", "socket", "state", "identity", "backend", "reverse", "health",
+    "cache", "deadline", "lameduck", "queryLog", "log",
 ];
 
 const SOCKET: &str = "/run/strait/gateway.sock";
@@ -45,6 +48,8 @@ pub struct GatewayConfig {
     pub identity: OwnIdentity,
     /// Where answers come from.
     pub backend: Backend,
+    /// The addresses of this cluster's services and pods, whose names are told.
+    pub reverse: Vec<IpNet>,
     /// What both daemons have.
     pub daemon: DaemonSettings,
 }
@@ -66,6 +71,7 @@ struct Fields {
     state: PathBuf,
     identity: Option<IdentityDraft>,
     backend: Option<BackendDraft>,
+    reverse: Vec<IpNet>,
     daemon: DaemonSettings,
 }
 
@@ -130,6 +136,7 @@ impl Fields {
         root.must_have("identity", "add `identity: { certificate: tls.crt, key: tls.key, trustBundle: ca.crt }` (`gatewayctl pki issue gateway` makes the files)");
         let identity = IdentityDraft::read(root);
         let backend = BackendDraft::read(root, &home_zone, &state);
+        let reverse = reverse::read(root, backend.as_ref());
         let (daemon, admin) = DaemonSettings::read(root, listen::GATEWAY_ADMIN_PORT);
 
         let bare = addresses.iter().cloned().map(|address| address.map(|(address, _)| address)).collect();
@@ -146,6 +153,7 @@ impl Fields {
             state,
             identity,
             backend,
+            reverse,
             daemon,
         }
     }
@@ -162,6 +170,7 @@ impl Fields {
             state: self.state,
             identity: identity?,
             backend: backend?,
+            reverse: self.reverse,
             daemon: self.daemon,
         })
     }

@@ -4,8 +4,6 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use strait_resolve::IpNet;
-
 use crate::context::Context;
 use crate::document::{self, Key, Node, Value};
 use crate::files::{NamedFile, Output, OutputKind};
@@ -20,8 +18,6 @@ const TTLS: RangeInclusive<u32> = 0..=3_600;
 const STALE_AFTER: Duration = Duration::from_secs(60);
 /// Below, every cut of a connection is an alarm; above, nobody learns of it in time.
 const STALE_AFTERS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
-/// Address ranges at most: a cluster has one or two for services, and one for pods or a few.
-const MAX_REVERSE: usize = 64;
 /// The file of the last catalog, in the folder of the gateway's state.
 const SNAPSHOT: &str = "catalog";
 
@@ -36,8 +32,6 @@ pub struct KubernetesSettings {
     pub ttl: u32,
     /// Which names pods have.
     pub pods: PodNames,
-    /// Addresses whose names this cluster's own agents are told.
-    pub reverse: Vec<IpNet>,
     /// The last catalog on disk.
     pub snapshot: PathBuf,
     /// What has not been known to be current for so long is stale.
@@ -90,7 +84,6 @@ impl KubernetesDraft {
             context: None,
             ttl: section.or("ttl", TTL, units::ttl(TTLS)),
             pods: section.or("pods", PodNames::Off, units::word(POD_NAMES)),
-            reverse: read_reverse(&mut section),
             snapshot: section.path_or("snapshot", &beside.to_string_lossy()),
             stale_after: section.or("staleAfter", STALE_AFTER, units::duration(STALE_AFTERS)),
         };
@@ -117,16 +110,6 @@ impl KubernetesDraft {
         };
         Some(KubernetesSettings { kubeconfig, context: context.map(|context| context.value), ..settings })
     }
-}
-
-fn read_reverse(section: &mut Section<'_>) -> Vec<IpNet> {
-    let ranges = section.list("reverse", MAX_REVERSE, units::parsed::<IpNet>).unwrap_or_default();
-    for (index, range) in ranges.iter().enumerate() {
-        if ranges[..index].iter().any(|earlier| earlier.value == range.value) {
-            section.cx.error(&range.at, format!("{} is given twice", range.value), "keep one of them");
-        }
-    }
-    ranges.into_iter().map(|range| range.value).collect()
 }
 
 /// That it is a kubeconfig with the context. Whether that leads anywhere is seen at the start.

@@ -20,6 +20,7 @@ mod node_agent;
 mod overlap;
 mod own_gateway;
 mod peers;
+mod reverse;
 mod section;
 mod spelling;
 mod units;

@@ -192,7 +192,7 @@ fn gateway_with(backend: &str) -> String {
 }
 
 const EVERY_KEY_OF_KUBERNETES: &str = "{ kubernetes: { kubeconfig: kubeconfig, context: cluster-a, ttl: 30, \
-    pods: verified, reverse: [10.96.0.0/12, 'fd00:10::/64'], snapshot: saved/catalog, staleAfter: 5m } }";
+    pods: verified, snapshot: saved/catalog, staleAfter: 5m } }";
 
 #[test]
 fn a_gateway_with_the_kubernetes_api() {
@@ -213,7 +213,6 @@ fn a_gateway_with_the_kubernetes_api() {
         context: None,
         ttl: 5,
         pods: PodNames::Off,
-        reverse: Vec::new(),
         snapshot: bare.path().join("catalog"),
         stale_after: Duration::from_secs(60),
     };
@@ -225,7 +224,6 @@ fn a_gateway_with_the_kubernetes_api() {
         context: Some("cluster-a".to_owned()),
         ttl: 30,
         pods: PodNames::Verified,
-        reverse: vec!["10.96.0.0/12".parse().unwrap(), "fd00:10::/64".parse().unwrap()],
         snapshot: full.path().join("saved/catalog"),
         stale_after: Duration::from_secs(300),
     };
@@ -233,6 +231,16 @@ fn a_gateway_with_the_kubernetes_api() {
 
     // The current context counts when none is named.
     settings(&folder_with("{ kubernetes: { kubeconfig: kubeconfig } }"));
+}
+
+#[test]
+fn a_gateway_with_addresses() {
+    let text = gateway_with("{ clusterDns: [10.96.0.10] }") + "reverse: [10.96.3.0/12, 'fd00:b::/108']\n";
+    let config = load::<GatewayConfig>(&folder(&text)).config;
+    let ranges: Vec<String> = config.reverse.iter().map(ToString::to_string).collect();
+    assert_eq!(ranges, ["10.96.0.0/12", "fd00:b::/108"]);
+    let bare = load::<GatewayConfig>(&folder(&gateway_with("{ clusterDns: [10.96.0.10] }"))).config;
+    assert!(bare.reverse.is_empty());
 }
 
 /// What is printed is a whole configuration: read again from anywhere it prints the same.
@@ -259,7 +267,7 @@ fn the_printed_configuration_reads_back_the_same() {
     }
     let text = gateway_with(EVERY_KEY_OF_KUBERNETES).replace("kubeconfig: kubeconfig, context: cluster-a, ", "");
     let gateway = round_trip::<GatewayConfig>(&text);
-    let shown = "backend:\n  kubernetes:\n    ttl: 30\n    pods: verified\n    reverse:\n      - 10.96.0.0/12\n";
+    let shown = "backend:\n  kubernetes:\n    ttl: 30\n    pods: verified\n";
     assert!(gateway.contains(shown) && gateway.contains("    staleAfter: 5m\n"), "{gateway}");
     let defaults = round_trip::<NodeAgentConfig>("node: worker-1\nupstreams: { servers: [192.0.2.53] }\n");
     assert!(defaults.starts_with("node: worker-1\nlisten:\n  - 127.0.0.1:53\n  - '[::1]:53'\n"), "{defaults}");

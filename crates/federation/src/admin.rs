@@ -13,6 +13,7 @@ use strait_proto::v1::admin_server::{Admin, AdminServer};
 use strait_resolve::BoxFuture;
 use tonic::{Request, Response, Status};
 
+use crate::addresses::{AddressReport, Addresses};
 use crate::agents::AgentBook;
 use crate::convert::{PeerError, without_final_dot};
 use crate::gateway::{ChangeError, Federation, seconds};
@@ -68,6 +69,8 @@ pub struct AdminSettings {
     pub inbound: Arc<InboundBook>,
     /// The node-agents.
     pub agents: Arc<AgentBook>,
+    /// Whose addresses are.
+    pub addresses: Addresses,
     /// The rest.
     pub backend: Arc<dyn AdminBackend>,
 }
@@ -96,6 +99,7 @@ impl AdminService {
             peer: Some(peer.into()),
             outbound: Some(outbound_status(outbound, links)),
             inbound: Some(self.inbound_status(peer)),
+            addresses: Some(address_status(self.settings.addresses.report(peer.name.as_str()))),
         }
     }
 
@@ -115,6 +119,18 @@ impl AdminService {
             last_error_at,
             last_query_at: report.last_query_at.unwrap_or(0),
         }
+    }
+}
+
+fn address_status(report: Option<AddressReport>) -> v1::AddressStatus {
+    let Some(report) = report else { return v1::AddressStatus::default() };
+    let overlap = |(range, with)| v1::AddressOverlap { range, with };
+    let refused = |(range, reason)| v1::RefusedRange { range, reason };
+    v1::AddressStatus {
+        ranges: report.accepted,
+        overlaps: report.overlaps.into_iter().map(overlap).collect(),
+        refused: report.refused.into_iter().map(refused).collect(),
+        known: true,
     }
 }
 

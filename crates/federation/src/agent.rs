@@ -8,17 +8,16 @@ mod session;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prometheus::Registry;
-use rand::RngExt;
 use strait_identity::{Alpn, Credentials, PeerExpectation, Role, TrustBundle, TrustStore, client_config};
 use strait_link::{EndpointUrl, Scheme};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
-use crate::client;
+use crate::client::{self, Ended, keep_trying};
 use crate::metrics::SubscriptionMetrics;
 use crate::peers::{Generation, PeerSet};
 use crate::store::{FileStore, StateStore, StoreError};
@@ -28,9 +27,6 @@ pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The longest wait between two tries; the first is a tenth of it.
 const MAX_BACK_OFF: Duration = Duration::from_secs(1);
-
-/// A stream that lasted this long worked.
-const STEADY: Duration = Duration::from_secs(10);
 
 /// The file in the state folder.
 const FILE_NAME: &str = "agent-peers.json";
@@ -213,31 +209,7 @@ struct Subscriber {
 impl Subscriber {
     async fn run(mut self) {
         let endpoints = self.settings.endpoints.clone();
-        let mut failures = 0_u32;
-        for url in endpoints.iter().cycle() {
-            let begun = Instant::now();
-            match self.attempt(url, failures).await {
-                // A stream that worked for a while is resumed at once, at the next gateway if there is one.
-                Ended::AfterSnapshot(error) if begun.elapsed() >= STEADY => {
-                    failures = 0;
-                    self.failed(url, &error, failures);
-                }
-                // One that breaks again and again is not: two agents may be fighting over one node.
-                Ended::AfterSnapshot(error) | Ended::Before(error) => {
-                    self.failed(url, &error, failures);
-                    failures = failures.saturating_add(1);
-                }
-            }
-            tokio::time::sleep(back_off(failures)).await;
-        }
-    }
-
-    async fn attempt(&mut self, url: &EndpointUrl, failures: u32) -> Ended {
-        let channel = match client::connect(url, self.tls(), failures as usize).await {
-            Ok(channel) => channel,
-            Err(error) => return Ended::Before(strait_link::chain(&error)),
-        };
-        session::follow(self, url, channel).await
+        keep_trying(&endpoints, MAX_BACK_OFF, &mut self).await;
     }
 
     /// A configuration with the certificate in force now.
@@ -246,29 +218,24 @@ impl Subscriber {
         let expected = PeerExpectation { trust_domain: own.trust_domain().clone(), role: Role::Gateway };
         client_config(&self.settings.credentials, Arc::new(TrustStore::new([own])), expected, Alpn::H2)
     }
+}
 
-    /// Notes a failure; the log has one line for a series of them.
+impl client::Stream for Subscriber {
+    async fn attempt(&mut self, url: &EndpointUrl, failures: u32) -> Ended {
+        let channel = match client::connect(url, self.tls(), failures as usize).await {
+            Ok(channel) => channel,
+            Err(error) => return Ended::Before(strait_link::chain(&error)),
+        };
+        session::follow(self, url, channel).await
+    }
+
+    /// The log has one line for a series of failures.
     fn failed(&self, url: &EndpointUrl, error: &str, failures: u32) {
         if failures == 0 {
             warn!(gateway = %url, error, "not connected to this cluster's gateway; the last peers stay in force");
         }
         self.shown.set(SubscriptionStatus { gateway: None, last_error: format!("{url}: {error}") });
     }
-}
-
-/// How an attempt ended, and why.
-enum Ended {
-    /// Peers were received.
-    AfterSnapshot(String),
-    /// None were.
-    Before(String),
-}
-
-/// Doubles from a tenth of the longest wait on; the upper half is random, so that the agents of a
-/// cluster do not come back all at once.
-fn back_off(failures: u32) -> Duration {
-    let ceiling = (MAX_BACK_OFF / 10).saturating_mul(1 << failures.min(4)).min(MAX_BACK_OFF);
-    ceiling.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! A gRPC connection to a gateway of our own cluster, over our own TLS.
+//! A gRPC connection to a gateway, of our own cluster or of a peer, over our own TLS.
+
+mod retry;
 
 use std::io;
 use std::sync::Arc;
@@ -8,6 +10,8 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use strait_link::{EndpointUrl, connect_tls, explain};
 use tonic::transport::{Channel, Endpoint};
+
+pub(crate) use retry::{Ended, Stream, keep_trying};
 
 /// From the first packet to a finished handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

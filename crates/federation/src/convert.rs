@@ -1,11 +1,15 @@
 //! Peers from and to protobuf: the one place where messages of `strait.v1` become our own types.
 
+use std::sync::Arc;
+
 use strait_identity::{BundleError, TrustBundle, TrustDomainError};
 use strait_link::{EndpointUrl, EndpointUrlError};
 use strait_proto::v1;
+use strait_resolve::{IpNet, MAX_RANGES};
 use strait_wire::{Name, NameError};
 
-use crate::export::{Namespace, NamespacePolicy, NamespacePolicyError};
+use crate::addresses::{AddressMap, AddressMapError};
+use crate::export::{NamespacePolicy, NamespacePolicyError};
 use crate::peers::{Directions, Generation, MAX_BUNDLE_LEN, MAX_ENDPOINTS, MAX_PEERS, PeerRecord, PeerSet};
 use crate::{PeerName, PeerNameError};
 
@@ -81,6 +85,25 @@ pub enum PeerError {
         /// What is wrong.
         source: NamespacePolicyError,
     },
+    /// What addresses are its is not said well.
+    #[error("peer {peer}: addresses: {text:?} is not a range of addresses: write 10.96.0.0/16 or fd00:b::/108")]
+    Addresses {
+        /// Whose.
+        peer: PeerName,
+        /// The text.
+        text: String,
+    },
+    /// More ranges than are accepted.
+    #[error("peer {peer}: {count} ranges of addresses, more than {MAX_RANGES}; write larger ones")]
+    TooManyRanges {
+        /// Whose.
+        peer: PeerName,
+        /// How many.
+        count: usize,
+    },
+    /// Whose addresses are is not said well.
+    #[error("addresses: {0}")]
+    AddressMap(#[from] AddressMapError),
     /// No peer in the message.
     #[error("the request holds no peer")]
     Missing,
@@ -113,6 +136,7 @@ pub(crate) struct PeerText<'a> {
     pub(crate) inbound: bool,
     pub(crate) allow_namespaces: Vec<&'a str>,
     pub(crate) deny_namespaces: Vec<&'a str>,
+    pub(crate) addresses: Vec<&'a str>,
     pub(crate) changed_at: i64,
 }
 
@@ -134,6 +158,7 @@ impl PeerText<'_> {
         let (allow, deny) = (self.allow_namespaces.iter().copied(), self.deny_namespaces.iter().copied());
         let namespaces = NamespacePolicy::parse(allow, deny);
         let namespaces = namespaces.map_err(|source| PeerError::Namespaces { peer: peer(), source })?;
+        let addresses = self.addresses(&name)?;
         let trust_bundle = self.bundle(&name, expired)?;
         Ok(PeerRecord {
             suffix: suffix.to_lowercase(),
@@ -141,9 +166,22 @@ impl PeerText<'_> {
             trust_bundle,
             directions,
             namespaces,
+            addresses,
             changed_at: self.changed_at,
             name,
         })
+    }
+
+    fn addresses(&self, name: &PeerName) -> Result<Vec<IpNet>, PeerError> {
+        let count = self.addresses.len();
+        if count > MAX_RANGES {
+            return Err(PeerError::TooManyRanges { peer: name.clone(), count });
+        }
+        let read = |text: &&str| {
+            let bad = |_| PeerError::Addresses { peer: name.clone(), text: (*text).to_owned() };
+            text.parse::<IpNet>().map(|range| range.canonical()).map_err(bad)
+        };
+        self.addresses.iter().map(read).collect()
     }
 
     fn bundle(&self, name: &PeerName, expired: Expired) -> Result<TrustBundle, PeerError> {
@@ -180,6 +218,7 @@ impl PeerRecord {
             inbound: peer.inbound,
             allow_namespaces: peer.allow_namespaces.iter().map(String::as_str).collect(),
             deny_namespaces: peer.deny_namespaces.iter().map(String::as_str).collect(),
+            addresses: peer.addresses.iter().map(String::as_str).collect(),
             changed_at: peer.changed_at,
         }
         .parse(expired)
@@ -199,6 +238,7 @@ impl From<&PeerRecord> for v1::Peer {
             changed_at: peer.changed_at,
             allow_namespaces: texts(peer.namespaces.allow()),
             deny_namespaces: texts(peer.namespaces.deny()),
+            addresses: texts(&peer.addresses),
         }
     }
 }
@@ -212,19 +252,22 @@ impl TryFrom<v1::Snapshot> for PeerSet {
         }
         let read = |peer| PeerRecord::from_message(peer, Expired::Keep);
         let peers: Result<Vec<PeerRecord>, PeerError> = snapshot.peers.iter().map(read).collect();
-        Self::new(Generation(snapshot.generation), peers?).map_err(PeerError::Duplicate)
+        let addresses = Arc::new(AddressMap::try_from(snapshot.addresses)?);
+        let set = Self::new(Generation(snapshot.generation), peers?).map_err(PeerError::Duplicate)?;
+        Ok(set.with_addresses(addresses))
     }
 }
 
 impl From<&PeerSet> for v1::Snapshot {
     fn from(set: &PeerSet) -> Self {
-        Self { generation: set.generation().0, peers: set.iter().map(|peer| peer.as_ref().into()).collect() }
+        let peers = set.iter().map(|peer| peer.as_ref().into()).collect();
+        Self { generation: set.generation().0, peers, addresses: set.addresses().as_ref().into() }
     }
 }
 
-/// The namespaces of a list as text.
-pub(crate) fn texts(namespaces: &[Namespace]) -> Vec<String> {
-    namespaces.iter().map(ToString::to_string).collect()
+/// A list as texts.
+pub(crate) fn texts<T: ToString>(list: &[T]) -> Vec<String> {
+    list.iter().map(ToString::to_string).collect()
 }
 
 /// A name as people write it: without the final dot, except the root.

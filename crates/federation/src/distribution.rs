@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strait_identity::{Identity, Role};
+use strait_identity::{Identity, Role, TrustDomain};
 use strait_proto::v1;
 use strait_proto::v1::distribution_server::{Distribution, DistributionServer};
 use tokio::sync::{mpsc, watch};
@@ -17,7 +17,6 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, info, warn};
 
 use crate::agents::{AgentBook, SeatGuard};
-use crate::gateway::Federation;
 use crate::peers::PeerSet;
 
 /// From the call to the first report.
@@ -30,15 +29,22 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// The service. It finds an `Arc<Identity>` in each request's extensions, put there by the listener.
 #[derive(Clone)]
 pub struct DistributionService {
-    federation: Federation,
+    trust_domain: TrustDomain,
+    snapshots: watch::Receiver<Arc<PeerSet>>,
     agents: Arc<AgentBook>,
     stop: CancellationToken,
 }
 
 impl DistributionService {
-    /// Tells of the peers of `federation` until `stop`, and keeps `agents`.
-    pub fn new(federation: Federation, agents: Arc<AgentBook>, stop: CancellationToken) -> Self {
-        Self { federation, agents, stop }
+    /// Tells the agents of `trust_domain`, this cluster's own, of the newest of `snapshots` until `stop`, and keeps
+    /// `agents`.
+    pub fn new(
+        trust_domain: TrustDomain,
+        snapshots: watch::Receiver<Arc<PeerSet>>,
+        agents: Arc<AgentBook>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { trust_domain, snapshots, agents, stop }
     }
 
     /// The service for a gRPC server.
@@ -48,7 +54,7 @@ impl DistributionService {
 
     /// The node that the identity speaks for; only agents of this cluster may subscribe.
     fn node_of(&self, identity: Option<&Arc<Identity>>) -> Result<Arc<str>, Status> {
-        let own = &self.federation.home().trust_domain;
+        let own = &self.trust_domain;
         let identity = identity.ok_or_else(|| Status::unauthenticated("no client certificate"))?;
         match &identity.id.role {
             Role::NodeAgent(node) if identity.id.trust_domain == *own => Ok(Arc::clone(node)),
@@ -83,8 +89,8 @@ impl Distribution for DistributionService {
         info!(%node, applied = first.applied_generation, "node-agent subscribed");
 
         let (snapshots, stream) = mpsc::channel(1);
-        let subscription =
-            Subscription { seat, reports, peers: self.federation.subscribe(), snapshots, stop: self.stop.clone() };
+        let peers = self.snapshots.clone();
+        let subscription = Subscription { seat, reports, peers, snapshots, stop: self.stop.clone() };
         tokio::spawn(subscription.run());
         Ok(Response::new(ReceiverStream::new(stream)))
     }

@@ -21,13 +21,14 @@ use crate::rules::Home;
 pub struct InboundPolicy {
     home: Home,
     own_zones: Vec<Name>,
+    reverse_zones: Vec<Name>,
     book: Arc<InboundBook>,
 }
 
 impl InboundPolicy {
     /// The rule for a cluster; `book` knows its peers.
     pub fn new(home: Home, book: Arc<InboundBook>) -> Self {
-        Self { home, own_zones: Vec::new(), book }
+        Self { home, own_zones: Vec::new(), reverse_zones: Vec::new(), book }
     }
 
     /// As well: names within `zones` for this cluster's own agents and gateways. Peers never see them.
@@ -37,10 +38,22 @@ impl InboundPolicy {
         self
     }
 
+    /// As well: names within `zones`, above and of addresses of this cluster, for peers. What leads from them into a
+    /// namespace that a peer may not see is not told to it.
+    #[must_use]
+    pub fn with_reverse_zones(mut self, zones: Vec<Name>) -> Self {
+        self.reverse_zones = zones;
+        self
+    }
+
     fn decide(&self, asker: &Asker<'_>, query: &QueryView<'_>) -> Result<(), Ede> {
         let name = query.qname();
-        let is_own = || matches!(asker, Asker::Own) && self.own_zones.iter().any(|zone| name.is_within(zone));
-        if !name.is_within(&self.home.suffix) && !is_own() {
+        let besides = match asker {
+            Asker::Own => &self.own_zones,
+            Asker::Peer(_) => &self.reverse_zones,
+        };
+        let is_besides = || besides.iter().any(|zone| name.is_within(zone));
+        if !name.is_within(&self.home.suffix) && !is_besides() {
             return Err(self.outside(asker));
         }
         asker.may_see(&name, &self.home.suffix)?;
@@ -89,6 +102,10 @@ impl Admit for InboundPolicy {
             None => Err(Asker::unknown(peer)),
             Some(seat) => seat.noting(query, Asker::Peer(seat).may_read(answer, &self.home.suffix)),
         })
+    }
+
+    fn is_outside(&self, origin: &Origin) -> bool {
+        origin.identity.as_deref().is_none_or(|identity| identity.id.trust_domain != self.home.trust_domain)
     }
 
     fn answered(&self, origin: &Origin) {

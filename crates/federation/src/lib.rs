@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! gatewayctl ─► admin ─► Federation (rules, store) ─► distribution ═══► agent (snapshot on disk)
-//!                              └─► inbound: who may ask this gateway what
+//!                              ├─► inbound: who may ask this gateway what
+//!                              └─► addresses: what peers say is theirs
 //! ```
 //!
 //! No question passes through here: `link` asks peers, `serve` listens to them, `resolve` routes.
 
+mod addresses;
 mod admin;
 mod agent;
 mod agents;
@@ -26,6 +28,10 @@ mod store;
 #[cfg(test)]
 mod testkit;
 
+pub use addresses::{
+    AddressFileError, AddressMap, AddressMapError, AddressReport, AddressSettings, AddressZone, Addresses,
+    AddressesError, Owners, PeeringService,
+};
 pub use admin::{AdminBackend, AdminService, AdminSettings, QueryFailure, QueryOutcome};
 pub use agent::{AgentSubscription, SubscriptionError, SubscriptionSettings, SubscriptionStatus};
 pub use agents::{AgentBook, AgentEntry, MAX_AGENTS};

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use strait_identity::{TrustBundle, TrustStore};
 use strait_link::{EndpointUrl, LinkTarget};
+use strait_resolve::IpNet;
 use strait_wire::Name;
 
 pub use strait_link::{MAX_ENDPOINTS, MAX_PEERS};
 
+use crate::addresses::AddressMap;
 use crate::export::NamespacePolicy;
 
 /// The longest trust bundle of a peer, in octets of PEM text: some forty CA certificates.
@@ -113,6 +115,8 @@ pub struct PeerRecord {
     pub directions: Directions,
     /// What it may see of us.
     pub namespaces: NamespacePolicy,
+    /// Ranges of addresses that are its by the operator's word; empty: it advertises what it likes of private ones.
+    pub addresses: Vec<IpNet>,
     /// When it was added or last changed, seconds since 1970-01-01 UTC.
     pub changed_at: i64,
 }
@@ -151,12 +155,14 @@ impl fmt::Display for Generation {
 pub struct PeerSet {
     generation: Generation,
     peers: BTreeMap<PeerName, Arc<PeerRecord>>,
+    /// Whose addresses are; empty where that is not known, or has no place.
+    addresses: Arc<AddressMap>,
 }
 
 impl PeerSet {
     /// A set of these peers; the name of one that is there twice is the error.
     pub fn new(generation: Generation, peers: impl IntoIterator<Item = PeerRecord>) -> Result<Self, PeerName> {
-        let mut set = Self { generation, peers: BTreeMap::new() };
+        let mut set = Self { generation, ..Self::default() };
         for peer in peers {
             if set.peers.contains_key(&peer.name) {
                 return Err(peer.name);
@@ -206,17 +212,28 @@ impl PeerSet {
         TrustStore::new(std::iter::once(own.clone()).chain(self.inbound().map(|peer| peer.trust_bundle.clone())))
     }
 
+    /// Whose addresses are.
+    pub fn addresses(&self) -> &Arc<AddressMap> {
+        &self.addresses
+    }
+
+    /// The same peers, with addresses.
+    #[must_use]
+    pub(crate) fn with_addresses(&self, addresses: Arc<AddressMap>) -> Self {
+        Self { addresses, ..self.clone() }
+    }
+
     /// The next generation, with `peer` added, or in the place of the one of its name.
     pub(crate) fn with(&self, peer: PeerRecord) -> Self {
         let mut peers = self.peers.clone();
         peers.insert(peer.name.clone(), Arc::new(peer));
-        Self { generation: self.generation.next(), peers }
+        Self { generation: self.generation.next(), peers, ..self.clone() }
     }
 
     /// The next generation, without the peer of that name.
     pub(crate) fn without(&self, name: &str) -> Self {
         let mut peers = self.peers.clone();
         peers.remove(name);
-        Self { generation: self.generation.next(), peers }
+        Self { generation: self.generation.next(), peers, ..self.clone() }
     }
 }

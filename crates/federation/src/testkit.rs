@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::Path;
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
+use prometheus::Registry;
 use strait_identity::{CertificateAuthority, Credentials, LeafRequest, TrustBundle};
 
-use crate::{Directions, Home, NamespacePolicy, PeerRecord};
+use crate::{AddressSettings, Addresses, Directions, Federation, Home, NamespacePolicy, PeerRecord};
 
 /// Generous: it is only waited out when a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -73,6 +75,18 @@ pub(crate) fn home() -> Home {
     }
 }
 
+/// The addresses of cluster-a, which has `own`, and of its peers; kept beside `state`.
+pub(crate) fn addresses(federation: &Federation, own: &[&str], state: &Path) -> Addresses {
+    Addresses::start(AddressSettings {
+        federation: federation.clone(),
+        own: own.iter().map(|range| range.parse().unwrap()).collect(),
+        credentials: credentials("cluster-a.example.com", "spiffe://cluster-a.example.com/gateway"),
+        state: state.to_owned(),
+        registry: Registry::new(),
+    })
+    .unwrap()
+}
+
 /// A peer of that name as others know it: suffix and trust domain `NAME.example.com`.
 pub(crate) fn peer(name: &str) -> PeerRecord {
     let suffix = format!("{name}.example.com");
@@ -83,6 +97,7 @@ pub(crate) fn peer(name: &str) -> PeerRecord {
         trust_bundle: bundle(&suffix),
         directions: Directions::Both,
         namespaces: NamespacePolicy::default(),
+        addresses: Vec::new(),
         changed_at: 1_700_000_000,
     }
 }

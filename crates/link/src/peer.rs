@@ -180,6 +180,12 @@ impl Peer {
 }
 
 impl Source for Peer {
+    /// The suffix, whatever leads here: the reverse zones of a peer are many.
+    fn counted_with(&self) -> Option<&Name> {
+        let settings = &self.shared.settings;
+        settings.own_cluster.as_ref().map(|_| &settings.suffix)
+    }
+
     fn capacity(&self) -> Option<usize> {
         Some(self.shared.settings.max_outstanding)
     }

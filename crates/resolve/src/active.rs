@@ -3,7 +3,7 @@
 //! A route that a change leaves as it was keeps its [`ZoneState`]; cached answers hold that state
 //! and not the source, so that a removed peer's links end although its answers are still in memory.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -100,17 +100,22 @@ pub(crate) struct ActiveTable {
 impl ActiveTable {
     /// The first table.
     pub(crate) fn first(table: RouteTable, metrics: &ResolveMetrics) -> Self {
-        let routes = table.iter().map(|route| Arc::new(Self::activate(route, metrics))).collect();
+        let mut states = States::new(metrics);
+        let routes = table.iter().map(|route| states.activate(route)).collect();
         Self { generation: 1, keeps_from: 0, table: Arc::new(table), routes }
     }
 
     /// The table that follows this one.
     pub(crate) fn followed_by(&self, table: &Arc<RouteTable>, metrics: &ResolveMetrics) -> Self {
-        let keep = |route: &Arc<Route>| {
+        let before = |route: &Arc<Route>| {
             let lower = route.zone.to_lowercase();
-            let before = self.find(lower.as_wire()).filter(|active| active.route.is_same(route));
-            before.map_or_else(|| Arc::new(Self::activate(route, metrics)), Arc::clone)
+            self.find(lower.as_wire()).filter(|active| active.route.is_same(route))
         };
+        let mut states = States::new(metrics);
+        for kept in table.iter().filter_map(before) {
+            states.keep(kept);
+        }
+        let keep = |route| before(route).map_or_else(|| states.activate(route), Arc::clone);
         let routes = table.iter().map(keep).collect();
         Self { generation: self.generation + 1, keeps_from: self.keeps_from, table: Arc::clone(table), routes }
     }
@@ -126,16 +131,10 @@ impl ActiveTable {
         begun >= self.keeps_from
     }
 
-    fn activate(route: &Arc<Route>, metrics: &ResolveMetrics) -> ActiveRoute {
-        let label = route.zone.to_lowercase().to_string();
-        let zone = Arc::new(ZoneState::new(&label, route.kind, metrics));
-        ActiveRoute { route: Arc::clone(route), zone }
-    }
-
     /// Drops the counters of the zones of `self` that `next` has no more.
     pub(crate) fn forget_missing(&self, next: &RouteTable) {
-        let kept: HashSet<&Name> = next.iter().map(|route| &route.zone).collect();
-        for gone in self.routes.iter().filter(|active| !kept.contains(&active.route.zone)) {
+        let kept: HashSet<&Name> = next.iter().map(|route| counted_with(route)).collect();
+        for gone in self.routes.iter().filter(|active| !kept.contains(counted_with(&active.route))) {
             gone.zone.metrics.forget();
         }
     }
@@ -156,5 +155,45 @@ impl ActiveTable {
 
     pub(crate) fn table(&self) -> &Arc<RouteTable> {
         &self.table
+    }
+}
+
+/// The zone that a route's questions are counted with.
+fn counted_with(route: &Route) -> &Name {
+    route.source.counted_with().unwrap_or(&route.zone)
+}
+
+/// The states of a table that is being made: routes to one source that are counted together have one.
+struct States<'a> {
+    metrics: &'a ResolveMetrics,
+    shared: HashMap<(Name, usize), Arc<ZoneState>>,
+}
+
+impl<'a> States<'a> {
+    fn new(metrics: &'a ResolveMetrics) -> Self {
+        Self { metrics, shared: HashMap::new() }
+    }
+
+    /// The route is in the table as it is.
+    fn keep(&mut self, active: &ActiveRoute) {
+        if let Some(key) = Self::shared_by(&active.route) {
+            self.shared.entry(key).or_insert_with(|| Arc::clone(&active.zone));
+        }
+    }
+
+    /// A route that is new in the table.
+    fn activate(&mut self, route: &Arc<Route>) -> Arc<ActiveRoute> {
+        let new =
+            || Arc::new(ZoneState::new(&counted_with(route).to_lowercase().to_string(), route.kind, self.metrics));
+        let zone = match Self::shared_by(route) {
+            Some(key) => Arc::clone(self.shared.entry(key).or_insert_with(new)),
+            None => new(),
+        };
+        Arc::new(ActiveRoute { route: Arc::clone(route), zone })
+    }
+
+    fn shared_by(route: &Route) -> Option<(Name, usize)> {
+        let zone = route.source.counted_with()?.to_lowercase();
+        Some((zone, Arc::as_ptr(&route.source).cast::<()>().addr()))
     }
 }

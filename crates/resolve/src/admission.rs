@@ -29,6 +29,13 @@ pub trait Admit: Send + Sync {
         Ok(())
     }
 
+    /// Whether who asks is outside the cluster, and told of it what [`Source::told_outside`](crate::Source::told_outside)
+    /// says.
+    fn is_outside(&self, origin: &Origin) -> bool {
+        let _ = origin;
+        false
+    }
+
     /// Told once of every admitted question, when it is answered; `admit` may run more than once for it.
     fn answered(&self, origin: &Origin) {
         let _ = origin;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use strait_wire::Name;
 
 /// An address range: `10.0.0.0/8`, `fd00::/8`, or a single address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IpNet {
     address: IpAddr,
     prefix: u8,
@@ -22,12 +22,14 @@ pub struct IpNetError {
 }
 
 impl IpNet {
-    pub(crate) const fn v4(octets: [u8; 4], prefix: u8) -> Self {
+    /// An IPv4 range.
+    pub const fn v4(octets: [u8; 4], prefix: u8) -> Self {
         let [a, b, c, d] = octets;
         Self { address: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix }
     }
 
-    pub(crate) const fn v6(first: u16, prefix: u8) -> Self {
+    /// An IPv6 range of that first group.
+    pub const fn v6(first: u16, prefix: u8) -> Self {
         Self { address: IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0)), prefix }
     }
 
@@ -48,6 +50,43 @@ impl IpNet {
             }
             _ => false,
         }
+    }
+
+    /// How many bits all its addresses have in common.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether its addresses are of IPv4.
+    pub fn is_ipv4(&self) -> bool {
+        self.address.is_ipv4()
+    }
+
+    /// The same range written with its first address: two ranges of the same addresses are equal so.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let address = match self.address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
+            }
+        };
+        Self { address, prefix: self.prefix }
+    }
+
+    /// Whether every address of `other` is one of its. Of two ranges that have an address in common one holds the other.
+    pub fn holds(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.contains_canonical(other.address)
+    }
+
+    /// How many zones [`IpNet::reverse_zones`] makes of it: 1 to 128.
+    pub fn reverse_zone_count(&self) -> usize {
+        let bits = if self.is_ipv4() { 8 } else { 4 };
+        1 << (self.prefix.div_ceil(bits) * bits - self.prefix)
     }
 
     /// The zones under `in-addr.arpa` or `ip6.arpa` that hold its addresses (RFC 1035 3.5, RFC 3596 2.5): one when its
@@ -182,13 +221,47 @@ mod tests {
             ("::/0", 1, "ip6.arpa.", "ip6.arpa."),
         ];
         for (range, count, first, last) in cases {
-            let zones = range.parse::<IpNet>().unwrap().reverse_zones();
-            assert_eq!(zones.len(), count, "{range}");
+            let range: IpNet = range.parse().unwrap();
+            let zones = range.reverse_zones();
+            assert_eq!((zones.len(), range.reverse_zone_count()), (count, count), "{range}");
             assert_eq!(
                 (zones[0].to_string(), zones[count - 1].to_string()),
                 (first.to_owned(), last.to_owned()),
                 "{range}"
             );
+        }
+    }
+
+    #[test]
+    fn a_range_holds_those_that_lie_within_it() {
+        // (range, another, whether it holds that)
+        let cases = [
+            ("10.0.0.0/8", "10.96.0.0/12", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.96.0.0/12", "10.0.0.0/8", false),
+            ("10.96.0.0/12", "10.112.0.0/12", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("fd00::/8", "fd00:b::/108", true),
+            // Addresses of one family are none of the other.
+            ("::/0", "10.0.0.0/8", false),
+            ("0.0.0.0/0", "fd00::/8", false),
+        ];
+        for (range, other, holds) in cases {
+            let (range, other): (IpNet, IpNet) = (range.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(range.holds(&other), holds, "{range} {other}");
+        }
+    }
+
+    #[test]
+    fn one_range_has_one_canonical_form() {
+        for (text, canonical) in [
+            ("10.96.5.7/12", "10.96.0.0/12"),
+            ("10.96.5.7", "10.96.5.7/32"),
+            ("10.96.5.7/0", "0.0.0.0/0"),
+            ("fd00:b::5/108", "fd00:b::/108"),
+            ("fd00::1/0", "::/0"),
+        ] {
+            assert_eq!(text.parse::<IpNet>().unwrap().canonical().to_string(), canonical, "{text}");
         }
     }
 

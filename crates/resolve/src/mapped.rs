@@ -81,7 +81,7 @@ fn with_path(answer: Answer, path: &ClusterPath) -> Answer {
 
 /// What failed, without names and addresses of the home cluster: they are nobody else's business. The gateway's own
 /// log and metrics have them.
-fn without_details(error: &SourceError) -> SourceError {
+pub(crate) fn without_details(error: &SourceError) -> SourceError {
     tracing::debug!(%error, "the home zone gave no answer");
     match error {
         SourceError::Unreachable(_) => SourceError::Unreachable("the cluster's own DNS did not answer".to_owned()),

@@ -177,11 +177,17 @@ impl Road {
         if let Some(error) = self.loop_guard(&asked.path, &route.zone) {
             return done(Step::Refuse(Refusing::Loop(Arc::clone(&route.zone), error.ede())));
         }
-        if let Some(answer) = route.route.source.ready(key.name(), asked.query.rtype()) {
+        let outside = route.route.source.told_outside().filter(|_| self.settings.admit.is_outside(asked.origin));
+        let source = outside.unwrap_or(&*route.route.source);
+        if let Some(answer) = source.ready(key.name(), asked.query.rtype()) {
             return done(Step::Ready(&route.zone, answer));
         }
         let ask = asked.ask();
-        let at_once = route.route.source.answer_now(&ask);
+        let at_once = match source.answer_now(&ask) {
+            // Whoever is asked later is the source of those inside.
+            None if outside.is_some() => Some(not_ready(&ask)),
+            at_once => at_once,
+        };
         if ask.question.rtype == RecordType::ANY {
             // RFC 8482 4.2: never asked further, whatever the source.
             return done(Step::Local(Arc::clone(&route.zone), minimal::answer(ask.question, at_once)));
@@ -234,6 +240,12 @@ impl Road {
             SourceError::Loop(format!("this question has passed {path} and is not sent on to the peer of {zone}"))
         })
     }
+}
+
+/// The answer of a source that has none yet.
+fn not_ready(ask: &Ask) -> Answer {
+    let error = SourceError::NotReady("the names of this cluster's addresses are not known yet".to_owned());
+    Answer::failure(ask.question.clone(), error.rcode(), Some(error.ede()))
 }
 
 #[cfg(test)]

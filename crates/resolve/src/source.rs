@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
-use strait_wire::{Answer, Class, ClusterPath, Ede, QueryView, Question, Rcode, RecordType};
+use strait_wire::{Answer, Class, ClusterPath, Ede, Name, QueryView, Question, Rcode, RecordType};
 
 /// A boxed future that can move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -43,6 +43,18 @@ pub trait Source: Send + Sync {
     /// The answer, when it needs no waiting: names held in memory. Never blocks. None: ask [`Source::answer`].
     fn answer_now(&self, ask: &Ask) -> Option<Answer> {
         let _ = ask;
+        None
+    }
+
+    /// What is told to those outside the cluster in its place ([`Admit::is_outside`](crate::Admit::is_outside)); none
+    /// when they are told the same. It answers at once whatever it answers.
+    fn told_outside(&self) -> Option<&dyn Source> {
+        None
+    }
+
+    /// The zone that its questions are counted with, whatever zone leads to it: who answers for many zones would have as
+    /// many series otherwise. None: each with its own.
+    fn counted_with(&self) -> Option<&Name> {
         None
     }
 

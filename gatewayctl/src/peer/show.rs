@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::view::{EndpointView, ErrorView, InboundView, NamespacesView, OutboundView, PeerView, PeersView};
+use super::view::{
+    AddressesView, EndpointView, ErrorView, InboundView, NamespacesView, OutboundView, PeerView, PeersView,
+};
 use crate::moments::{ago, span};
 use crate::output::{indented, shortened, table};
 
@@ -20,7 +22,7 @@ pub(super) fn list(peers: &PeersView, now: i64) -> String {
     if peers.peers.is_empty() {
         return "no peers; add one with: gatewayctl peer add NAME --suffix SUFFIX --endpoint URL --ca FILE".to_owned();
     }
-    let head = ["NAME", "SUFFIX", "OUTBOUND", "INBOUND", "SEES", "ENDPOINTS", "LATENCY", "LAST ERROR"];
+    let head = ["NAME", "SUFFIX", "OUTBOUND", "INBOUND", "SEES", "ADDRESSES", "ENDPOINTS", "LATENCY", "LAST ERROR"];
     let rows = peers.peers.iter().map(|peer| {
         [
             peer.name.clone(),
@@ -28,6 +30,7 @@ pub(super) fn list(peers: &PeersView, now: i64) -> String {
             peer.outbound.state.clone(),
             peer.inbound.state.clone(),
             sees(peer),
+            peer.addresses.short(),
             peer.outbound.up_of_total(),
             latency(peer.outbound.best_latency()),
             newest_error(peer, now),
@@ -38,7 +41,8 @@ pub(super) fn list(peers: &PeersView, now: i64) -> String {
 
 /// All of one peer.
 pub(super) fn one(peer: &PeerView, now: i64) -> String {
-    let PeerView { name, suffix, trust_domain, changed_at, authorities, namespaces, outbound, inbound } = peer;
+    let PeerView { name, suffix, trust_domain, changed_at, authorities, namespaces, outbound, inbound, addresses } =
+        peer;
     let changed = changed_at.as_deref().unwrap_or("-");
     let mut text = format!(
         "name          {name}\nsuffix        {suffix}\ntrust domain  {trust_domain}\nchanged       {changed}\n"
@@ -50,6 +54,9 @@ pub(super) fn one(peer: &PeerView, now: i64) -> String {
     }
     text += &format!("\noutbound (we ask them): {}\n", outbound.state);
     text += &indented(&endpoints(outbound, now));
+    if outbound.state != "none" {
+        text += &indented(&addresses.in_words());
+    }
     text += &format!("\ninbound (they ask us): {}\n", inbound.state);
     if inbound.state != "none" {
         text += &indented(&format!("sees         {}\n{}", namespaces.in_words(), asked(inbound, now)));
@@ -78,6 +85,39 @@ impl NamespacesView {
             [] => allowed,
             denied => format!("{allowed}; not {}", denied.join(", ")),
         }
+    }
+}
+
+impl AddressesView {
+    /// In one column: how many ranges, and what is wrong with how many.
+    fn short(&self) -> String {
+        let trouble = [("overlap", self.overlaps.len()), ("refused", self.refused.len())];
+        let trouble = trouble.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}"));
+        let trouble: Vec<String> = trouble.collect();
+        match (self.known, trouble.is_empty()) {
+            (false, _) => "-".to_owned(),
+            (true, true) => self.accepted.len().to_string(),
+            (true, false) => format!("{} ({})", self.accepted.len(), trouble.join(", ")),
+        }
+    }
+
+    fn in_words(&self) -> String {
+        let listed = match (self.known, self.accepted.as_slice()) {
+            (false, _) => "not told yet".to_owned(),
+            (true, []) => "none".to_owned(),
+            (true, ranges) => ranges.join(", "),
+        };
+        let mut text = format!("addresses    {listed}\n");
+        if !self.assigned.is_empty() {
+            text += &format!("assigned     {}\n", self.assigned.join(", "));
+        }
+        for overlap in &self.overlaps {
+            text += &format!("overlap      {} with {}\n", overlap.range, overlap.with.join(", "));
+        }
+        for refused in &self.refused {
+            text += &format!("refused      {}: {}\n", refused.range, refused.reason);
+        }
+        text
     }
 }
 

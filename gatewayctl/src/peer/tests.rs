@@ -41,6 +41,15 @@ fn both_ways() -> v1::PeerStatus {
             last_error_at: NOW - 40,
             last_query_at: NOW - 5,
         }),
+        addresses: Some(v1::AddressStatus {
+            ranges: vec!["10.96.0.0/12".to_owned(), "10.244.0.0/16".to_owned()],
+            overlaps: vec![v1::AddressOverlap {
+                range: "10.244.0.0/16".to_owned(),
+                with: vec!["this cluster".to_owned(), "peer cluster-c".to_owned()],
+            }],
+            refused: vec![v1::RefusedRange { range: "8.8.8.0/24".to_owned(), reason: "no\u{1b}[2J".to_owned() }],
+            known: true,
+        }),
     }
 }
 
@@ -51,6 +60,7 @@ fn one_way(name: &str, outbound: &str, inbound: &str) -> v1::PeerStatus {
         peer: Some(v1::Peer { endpoints: if outbound == "none" { vec![] } else { endpoints }, ..peer(name) }),
         outbound: Some(v1::OutboundStatus { state: outbound.to_owned(), endpoints: vec![] }),
         inbound: Some(v1::InboundStatus { state: inbound.to_owned(), ..Default::default() }),
+        ..Default::default()
     }
 }
 
@@ -62,10 +72,10 @@ fn listed(peers: Vec<v1::PeerStatus>) -> PeersView {
 fn the_list_shows_each_direction_and_the_newest_trouble() {
     let peers = listed(vec![both_ways(), one_way("c", "connecting", "none"), one_way("d", "none", "idle")]);
     let expected = "\
-NAME       SUFFIX                 OUTBOUND    INBOUND  SEES  ENDPOINTS  LATENCY  LAST ERROR
-cluster-b  cluster-b.example.com  degraded    up       *     1/2        1.24 ms  to grpc://192.0.2.2:8443: connection refused\\u{1b}[2J (30s ago)
-c          c.example.com          connecting  none     -     0/1        -        -
-d          d.example.com          none        idle     *     -          -        -
+NAME       SUFFIX                 OUTBOUND    INBOUND  SEES  ADDRESSES                 ENDPOINTS  LATENCY  LAST ERROR
+cluster-b  cluster-b.example.com  degraded    up       *     2 (1 overlap, 1 refused)  1/2        1.24 ms  to grpc://192.0.2.2:8443: connection refused\\u{1b}[2J (30s ago)
+c          c.example.com          connecting  none     -     -                         0/1        -        -
+d          d.example.com          none        idle     *     -                         -          -        -
 ";
     assert_eq!(show::list(&peers, NOW), expected);
 }
@@ -95,7 +105,12 @@ fn what_is_over_is_not_listed_for_ever() {
             last_error_at: NOW - 61,
             ..Default::default()
         };
-        let status = v1::PeerStatus { peer: Some(peer("cluster-b")), outbound: Some(outbound), inbound: Some(inbound) };
+        let status = v1::PeerStatus {
+            peer: Some(peer("cluster-b")),
+            outbound: Some(outbound),
+            inbound: Some(inbound),
+            ..Default::default()
+        };
         show::list(&listed(vec![status]), NOW).contains("connection refused")
     };
     for (state, age, expected) in [("up", 60, true), ("up", 61, false), ("down", 4_000, true), ("degraded", 61, true)] {
@@ -125,6 +140,9 @@ outbound (we ask them): degraded
   ENDPOINT               STATE  SINCE   LATENCY  LAST ERROR
   tls://192.0.2.1:853    up     3h ago  1.24 ms  -
   grpc://192.0.2.2:8443  down   3h ago  -        connection refused\\u{1b}[2J (30s ago)
+  addresses    10.96.0.0/12, 10.244.0.0/16
+  overlap      10.244.0.0/16 with this cluster, peer cluster-c
+  refused      8.8.8.0/24: no\\u{1b}[2J
 
 inbound (they ask us): up
   sees         every namespace but kube-system

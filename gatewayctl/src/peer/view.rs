@@ -30,6 +30,34 @@ pub(super) struct PeerView {
     pub(super) namespaces: NamespacesView,
     pub(super) outbound: OutboundView,
     pub(super) inbound: InboundView,
+    pub(super) addresses: AddressesView,
+}
+
+/// The addresses that it advertises.
+#[derive(Debug, Serialize, Default)]
+pub(super) struct AddressesView {
+    /// Those that are its by the operator's word.
+    pub(super) assigned: Vec<String>,
+    /// Whether it has said anything of its addresses yet.
+    pub(super) known: bool,
+    /// Those it is asked of, but for what overlaps.
+    pub(super) accepted: Vec<String>,
+    pub(super) overlaps: Vec<OverlapView>,
+    pub(super) refused: Vec<RefusedView>,
+}
+
+/// Addresses that others have a claim to as well.
+#[derive(Debug, Serialize)]
+pub(super) struct OverlapView {
+    pub(super) range: String,
+    pub(super) with: Vec<String>,
+}
+
+/// Addresses that are not believed to be its.
+#[derive(Debug, Serialize)]
+pub(super) struct RefusedView {
+    pub(super) range: String,
+    pub(super) reason: String,
 }
 
 /// The namespaces of this cluster that it may see.
@@ -103,6 +131,7 @@ impl From<v1::PeerStatus> for PeerView {
     fn from(status: v1::PeerStatus) -> Self {
         let peer = status.peer.unwrap_or_default();
         let mut outbound = status.outbound.unwrap_or_default();
+        let addresses = AddressesView::new(&peer.addresses, status.addresses.unwrap_or_default());
         if outbound.endpoints.is_empty() {
             // Not dialled yet, or not at all: what is configured is shown all the same.
             let configured = |endpoint: v1::Endpoint| v1::EndpointStatus {
@@ -121,6 +150,24 @@ impl From<v1::PeerStatus> for PeerView {
             namespaces: NamespacesView::new(&peer.allow_namespaces, &peer.deny_namespaces),
             outbound: outbound.into(),
             inbound: status.inbound.unwrap_or_default().into(),
+            addresses,
+        }
+    }
+}
+
+impl AddressesView {
+    fn new(assigned: &[String], told: v1::AddressStatus) -> Self {
+        let texts = |list: &[String]| list.iter().map(|text| printable(text)).collect::<Vec<_>>();
+        let overlap =
+            |told: &v1::AddressOverlap| OverlapView { range: printable(&told.range), with: texts(&told.with) };
+        let refused =
+            |told: &v1::RefusedRange| RefusedView { range: printable(&told.range), reason: printable(&told.reason) };
+        Self {
+            assigned: texts(assigned),
+            known: told.known,
+            accepted: texts(&told.ranges),
+            overlaps: told.overlaps.iter().map(overlap).collect(),
+            refused: told.refused.iter().map(refused).collect(),
         }
     }
 }

@@ -10,7 +10,7 @@ use tonic::Code;
 
 use super::*;
 use crate::FileStore;
-use crate::testkit::{expired_authority_pem, home, peer};
+use crate::testkit::{addresses, expired_authority_pem, home, peer};
 
 /// One link, which is up, to whoever is asked for; answers every question with itself.
 struct Backend;
@@ -48,10 +48,12 @@ fn gateway() -> Gateway {
     let state = tempfile::tempdir().unwrap();
     let registry = Registry::new();
     let store = FileStore::open(state.path().join("peers.json")).unwrap();
+    let federation = Federation::open(store, home()).unwrap();
     let service = AdminService::new(AdminSettings {
         version: "1.2.3".to_owned(),
         cluster: "cluster-a".to_owned(),
-        federation: Federation::open(store, home()).unwrap(),
+        addresses: addresses(&federation, &[], &state.path().join("peers.json")),
+        federation,
         inbound: InboundBook::new(&registry).unwrap(),
         agents: AgentBook::new(&registry).unwrap(),
         backend: Arc::new(Backend),

@@ -12,7 +12,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tracing::{info, warn};
 
-use super::{Ended, REPORT_INTERVAL, Subscriber, SubscriptionStatus};
+use super::{REPORT_INTERVAL, Subscriber, SubscriptionStatus};
+use crate::client::Ended;
 use crate::peers::{MAX_BUNDLE_LEN, MAX_PEERS, PeerSet};
 use crate::store::StateStore;
 
@@ -50,12 +51,12 @@ pub(super) async fn follow(subscriber: &mut Subscriber, url: &EndpointUrl, chann
             // Says at once what was made of the first peers, and then every interval.
             _ = life.tick() => {}
             changed = subscriber.applied.changed() => if changed.is_err() {
-                return Ended::AfterSnapshot("the subscription was dropped".to_owned());
+                return Ended::AfterFirst("the subscription was dropped".to_owned());
             },
             snapshot = snapshots.message() => match snapshot {
                 Ok(Some(snapshot)) => rejected = accept(subscriber, snapshot).await,
-                Ok(None) => return Ended::AfterSnapshot("the gateway closed the stream".to_owned()),
-                Err(status) => return Ended::AfterSnapshot(told(&status)),
+                Ok(None) => return Ended::AfterFirst("the gateway closed the stream".to_owned()),
+                Err(status) => return Ended::AfterFirst(told(&status)),
             },
         }
         // A slow gateway gets the next report instead.

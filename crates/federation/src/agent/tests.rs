@@ -13,6 +13,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::{Connected, Server};
 
 use super::*;
+use crate::client::Stream as _;
 use crate::testkit::{PATIENCE, bundle, credentials, eventually, home, peer};
 use crate::{AgentBook, DistributionService, Federation, OnExisting};
 
@@ -71,7 +72,8 @@ impl Gateway {
         let trust = Arc::new(TrustStore::new([bundle(A), bundle("cluster-b.example.com")]));
         let tls = server_config(&credentials(A, &format!("spiffe://{A}/gateway")), trust);
         let stop = CancellationToken::new();
-        let service = DistributionService::new(federation.clone(), Arc::clone(&agents), stop.clone());
+        let service =
+            DistributionService::new(home().trust_domain, federation.subscribe(), Arc::clone(&agents), stop.clone());
         let connections = futures_util::stream::unfold(listener, move |listener| {
             let acceptor = TlsAcceptor::from(Arc::clone(&tls));
             async move { Some((accept(&listener, &acceptor).await, listener)) }
@@ -331,7 +333,7 @@ async fn the_same_node_subscribing_again_takes_the_place_of_the_older() {
     let url = gateway.url.clone();
     let second = tokio::spawn(async move { older.attempt(&url, 0).await });
     // The first comes back, and so ends the second; the book never has two lines for one node.
-    let Ok(Ended::AfterSnapshot(why)) = tokio::time::timeout(PATIENCE, second).await.unwrap() else {
+    let Ok(Ended::AfterFirst(why)) = tokio::time::timeout(PATIENCE, second).await.unwrap() else {
         panic!("the second subscription never worked")
     };
     assert_eq!(why, "the gateway closed the stream");
@@ -366,13 +368,5 @@ async fn settings_that_cannot_work_are_errors_at_once() {
     for (settings, expected) in cases {
         let Err(error) = AgentSubscription::start(settings) else { panic!("started; expected: {expected}") };
         assert_eq!(error.to_string(), expected);
-    }
-}
-
-#[test]
-fn the_wait_between_tries_grows_to_a_second_and_no_further() {
-    for (failures, ceiling) in [(0, 100), (1, 200), (3, 800), (4, 1000), (u32::MAX, 1000)] {
-        let wait = back_off(failures).as_millis();
-        assert!((ceiling / 2..=ceiling).contains(&wait), "{failures} failures: {wait} ms");
     }
 }

@@ -6,7 +6,7 @@ use prometheus::Registry;
 use strait_proto::v1;
 
 use super::*;
-use crate::testkit::home;
+use crate::testkit::{addresses, home};
 use crate::{
     AdminBackend, AdminService, AdminSettings, AgentBook, Federation, FileStore, InboundBook, QueryFailure,
     QueryOutcome,
@@ -31,10 +31,12 @@ impl AdminBackend for NoLinks {
 
 fn service(folder: &Path) -> AdminService {
     let registry = Registry::new();
+    let federation = Federation::open(FileStore::open(folder.join("peers.json")).unwrap(), home()).unwrap();
     AdminService::new(AdminSettings {
         version: "0.0.0".to_owned(),
         cluster: "a".to_owned(),
-        federation: Federation::open(FileStore::open(folder.join("peers.json")).unwrap(), home()).unwrap(),
+        addresses: addresses(&federation, &[], &folder.join("peers.json")),
+        federation,
         inbound: InboundBook::new(&registry).unwrap(),
         agents: AgentBook::new(&registry).unwrap(),
         backend: Arc::new(NoLinks),

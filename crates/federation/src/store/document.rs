@@ -1,10 +1,13 @@
 //! The file's content: JSON, with a version, one object per peer. Every error says line and column.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use strait_proto::v1;
 
+use crate::addresses::AddressMap;
 use crate::convert::{Expired, PeerText, texts, without_final_dot};
 use crate::peers::{Generation, MAX_PEERS, PeerRecord, PeerSet};
 
@@ -56,7 +59,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<PeerSet, DocumentError> {
 /// Writes a set of peers.
 pub(super) fn render(set: &PeerSet) -> String {
     let peers = set.iter().map(|peer| Entry::from(peer.as_ref())).collect();
-    let written = Written { version: VERSION, generation: set.generation().0, peers };
+    let addresses = v1::Snapshot::from(set).addresses.into_iter();
+    let addresses = addresses.map(|v1::AddressRange { range, owners }| Range { range, owners }).collect();
+    let written = Written { version: VERSION, generation: set.generation().0, peers, addresses };
     // Strings and numbers in structs and lists always have a JSON form.
     let mut text = serde_json::to_string_pretty(&written).unwrap_or_default();
     text.push('\n');
@@ -96,6 +101,9 @@ struct Written<'a> {
     version: u64,
     generation: u64,
     peers: Vec<Entry<'a>>,
+    /// Only where a gateway has told it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    addresses: Vec<Range>,
 }
 
 /// A peer as it stands in the file.
@@ -112,7 +120,18 @@ struct Entry<'a> {
     /// Absent: the default. A program that does not know the key refuses the file, and does not show too much.
     #[serde(default, skip_serializing_if = "Namespaces::is_default")]
     namespaces: Namespaces,
+    /// Likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    addresses: Vec<String>,
     changed_at: i64,
+}
+
+/// A range of addresses and whose they are: no owner for this cluster's own, several for disputed ones.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Range {
+    range: String,
+    owners: Vec<String>,
 }
 
 /// What a peer may see.
@@ -142,6 +161,7 @@ impl<'a> From<&'a PeerRecord> for Entry<'a> {
             trust_domain: peer.trust_bundle.trust_domain().to_string(),
             trust_bundle: peer.trust_bundle.to_pem(),
             namespaces: Namespaces { allow: texts(peer.namespaces.allow()), deny: texts(peer.namespaces.deny()) },
+            addresses: texts(&peer.addresses),
             changed_at: peer.changed_at,
         }
     }
@@ -161,10 +181,16 @@ impl<'de> Deserialize<'de> for Document {
             _version: u64,
             generation: u64,
             peers: Peers,
+            #[serde(default)]
+            addresses: Vec<Range>,
         }
         let fields = Fields::deserialize(deserializer)?;
         let peers = PeerSet::new(Generation(fields.generation), fields.peers.0);
-        Ok(Self { peers: peers.map_err(|name| D::Error::custom(format!("peer {name} is there twice")))? })
+        let peers = peers.map_err(|name| D::Error::custom(format!("peer {name} is there twice")))?;
+        let ranges = fields.addresses.into_iter().map(|Range { range, owners }| v1::AddressRange { range, owners });
+        let addresses = AddressMap::try_from(ranges.collect::<Vec<_>>());
+        let addresses = addresses.map_err(|error| D::Error::custom(format!("addresses: {error}")))?;
+        Ok(Self { peers: peers.with_addresses(Arc::new(addresses)) })
     }
 }
 
@@ -219,6 +245,7 @@ impl<'de> Deserialize<'de> for Checked {
             inbound: entry.inbound,
             allow_namespaces: entry.namespaces.allow.iter().map(String::as_str).collect(),
             deny_namespaces: entry.namespaces.deny.iter().map(String::as_str).collect(),
+            addresses: entry.addresses.iter().map(String::as_str).collect(),
             changed_at: entry.changed_at,
         };
         // The place is known only once the whole entry is read.

@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 use strait_durable::{Step, replace_with};
 
 use super::*;
 use crate::testkit::{expired_authority_pem, home, peer};
-use crate::{Federation, Generation, NamespacePolicy, PeerRecord};
+use crate::{AddressMap, Federation, Generation, NamespacePolicy, Owners, PeerRecord};
 
 const STEPS: [Step; 5] = [Step::Create, Step::Write, Step::SyncFile, Step::Rename, Step::SyncFolder];
 
@@ -51,6 +52,24 @@ fn what_a_peer_may_see_is_kept_and_a_file_that_does_not_say_it_has_the_default()
     let bad = edited("\"changedAt\"", "\"namespaces\": { \"deny\": [\"*\"] },\n      \"changedAt\"");
     let error = document::parse(bad.as_bytes()).unwrap_err();
     assert!(error.what.contains("peer cluster-b: every namespace is denied"), "{error}");
+}
+
+#[test]
+fn addresses_are_kept_and_a_file_without_any_does_not_say_so() {
+    let old = document::render(&set(1, &["cluster-b"]));
+    assert!(!old.contains("addresses"), "nothing is written, so that an older program can read the file");
+    let peer = PeerRecord { addresses: vec!["10.96.0.0/16".parse().unwrap()], ..peer("cluster-b") };
+    let set = PeerSet::new(Generation(1), [peer]).unwrap();
+    let owners = vec!["cluster-b".parse().unwrap(), "cluster-c".parse().unwrap()];
+    let ranges = [
+        ("10.10.0.0/16".parse().unwrap(), Owners::Own),
+        ("10.96.0.0/16".parse().unwrap(), Owners::Peer("cluster-b".parse().unwrap())),
+        ("10.97.0.0/16".parse().unwrap(), Owners::Disputed(owners)),
+    ];
+    let set = set.with_addresses(Arc::new(AddressMap::new(ranges)));
+    assert_eq!(document::parse(document::render(&set).as_bytes()).unwrap(), set);
+    let bad = document::render(&set).replace("10.97.0.0/16", "10.97.0.0/33");
+    assert!(document::parse(bad.as_bytes()).unwrap_err().what.contains("10.97.0.0/33"));
 }
 
 /// The text of a whole file whose first peer has `from` replaced by `to`.
@@ -102,7 +121,7 @@ fn a_damaged_file_is_reported_and_kept() {
         (
             "unknown key",
             edited("\"suffix\"", "\"sufix\""),
-            ":7:13: unknown field `sufix`, expected one of `name`, `suffix`, `outbound`, `inbound`, `endpoints`, `trustDomain`, `trustBundle`, `namespaces`, `changedAt`\n  7 |       \"sufix\": \"cluster-b.example.com\",\n    |             ^",
+            ":7:13: unknown field `sufix`, expected one of `name`, `suffix`, `outbound`, `inbound`, `endpoints`, `trustDomain`, `trustBundle`, `namespaces`, `addresses`, `changedAt`\n  7 |       \"sufix\": \"cluster-b.example.com\",\n    |             ^",
         ),
         (
             "bad suffix",

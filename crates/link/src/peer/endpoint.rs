@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use strait_resolve::Ask;
-use strait_wire::{Answer, Name, Rcode};
+use strait_wire::{Answer, CheckError, Name, Rcode};
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
@@ -208,11 +208,22 @@ fn check(
         LinkError::Full => (TryError::Full, Reason::Full),
     })?;
     let bad = |text: String| (TryError::BadAnswer(text), Reason::BadAnswer);
-    let (answer, dropped) = Answer::check(&response, &ask.question, zone).map_err(|error| bad(error.to_string()))?;
+    let (answer, dropped) = believed(&response, ask, zone).map_err(|error| bad(error.to_string()))?;
     match answer.is_truncated() {
         true => Err(bad("truncated although not over UDP".to_owned())),
         false => Ok((answer, dropped, took)),
     }
+}
+
+/// What of a response is believed of a server of `zone`: what lies in that zone; of a name that leads here from elsewhere,
+/// which is that of an address of its, what names nothing outside the zone.
+fn believed(response: &[u8], ask: &Ask, zone: &Name) -> Result<(Answer, usize), CheckError> {
+    if ask.question.name.is_within(zone) {
+        return Answer::check(response, &ask.question, zone);
+    }
+    let (answer, beside) = Answer::check(response, &ask.question, &ask.question.name)?;
+    let (answer, elsewhere) = answer.keep_targets(|name| name.is_within(zone))?;
+    Ok((answer, beside + elsewhere))
 }
 
 /// A health question and its answer, checked, with the time it took.

@@ -10,7 +10,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use prometheus::Registry;
-use strait_wire::{ClusterPath, Ede, Edns, EdnsOption, MAX_CLUSTERS_PASSED, Message, QueryView, Rcode, option};
+use strait_wire::{
+    Class, ClusterPath, Ede, Edns, EdnsOption, MAX_CLUSTERS_PASSED, Message, QueryView, Question, Rcode, Rdata, Record,
+    RecordType, option,
+};
 use tokio::net::TcpListener;
 
 use super::*;

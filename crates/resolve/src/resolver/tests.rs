@@ -3,6 +3,7 @@
 mod refusals;
 mod replies;
 mod routes;
+mod sources;
 mod stale;
 mod waiting;
 

@@ -74,6 +74,20 @@ impl Answer {
         keep_what_belongs(&mut message, &question, belongs)?;
         Ok(Self::new(&message)?)
     }
+
+    /// The answer without the records that lead to names that `believed` is false for, and without aliases, which would
+    /// have others asked in its place; also how many those are. A denial is believed as it is.
+    pub fn keep_targets(&self, believed: impl Fn(&Name) -> bool) -> Result<(Self, usize), CheckError> {
+        let is_alias = |record: &Record| matches!(record.rtype, RecordType::CNAME | RecordType::DNAME);
+        let mut message = self.to_message()?;
+        let before = message.answers.len();
+        message.answers.retain(|record| !is_alias(record) && record.rdata.names().all(|name| believed(&name)));
+        match (before, before - message.answers.len()) {
+            (_, 0) => Ok((self.clone(), 0)),
+            (before, dropped) if dropped == before => Err(CheckError::NoAnswer),
+            (_, dropped) => Ok((Self::new(&message)?, dropped)),
+        }
+    }
 }
 
 /// Drops every record that does not belong to the answer to `question` from a server of the names that `inside` says.

@@ -70,6 +70,52 @@ async fn a_peer_fills_its_own_suffix_only() {
 }
 
 #[tokio::test]
+async fn of_addresses_a_peer_tells_names_under_its_suffix_only() {
+    let inside = format!("web.shop.svc.{SUFFIX}");
+    let alias = || vec![(RecordType::CNAME, "x.attacker.example".to_owned())];
+    let pointer = |to: &str| (RecordType::PTR, to.to_owned());
+    // What the peer says of an address, and how many of these names are believed; none: there is no answer.
+    let cases = [
+        (vec![pointer(&inside)], Some(1)),
+        (vec![pointer(&inside), pointer("www.bank.example")], Some(1)),
+        (vec![pointer("www.bank.example")], None),
+        // An alias would have somebody else asked in its place.
+        (alias(), None),
+        (vec![], Some(0)),
+    ];
+    for (said, believed) in cases {
+        let pair = Pair::new();
+        let script = script_with({
+            let said = said.clone();
+            move |query| {
+                let mut message = failure(query, Rcode::NOERROR);
+                let owner = message.questions[0].name.clone();
+                message.answers = said
+                    .iter()
+                    .map(|(rtype, to)| Record {
+                        name: owner.clone(),
+                        rtype: *rtype,
+                        class: Class::IN,
+                        ttl: 5,
+                        rdata: Rdata::name(&to.parse().unwrap()),
+                    })
+                    .collect();
+                (!is_probe(query)).then(|| (Duration::ZERO, wire(&message)))
+            }
+        });
+        let gateway = pair.dot(LOCAL, script).await;
+        let (peer, registry) = pair.peer(&[tls(gateway.address)]);
+        let address = ask("1.0.96.10.in-addr.arpa");
+        let ask = Ask { question: Question { rtype: RecordType::PTR, ..address.question.clone() }, ..address };
+        let told = peer.answer(&ask).await;
+        let told = told.ok().map(|answer| answer.to_message().unwrap().answers.len());
+        assert_eq!(told, believed, "{said:?}");
+        let dropped = count(&registry, "strait_peer_endpoint_dropped_records_total");
+        assert_eq!(dropped, u64::from(told == Some(1) && said.len() == 2), "{said:?}");
+    }
+}
+
+#[tokio::test]
 async fn outstanding_questions_are_bounded() {
     let pair = Pair::new();
     let late = script_with(|query| (!is_probe(query)).then(|| (Duration::from_secs(3600), Vec::new())));

@@ -45,6 +45,29 @@ fn rfc5452_9_1_only_a_response_to_the_question_counts() {
 }
 
 #[test]
+fn records_that_lead_where_nothing_is_believed_are_dropped() {
+    // What is said, and how many records are kept and dropped; none: nothing is left.
+    type Case = (Vec<Record>, Option<(usize, usize)>);
+    let to = |target: &str| srv("www.example", 60, target);
+    let cases: Vec<Case> = vec![
+        (vec![to("a.example")], Some((1, 0))),
+        (vec![to("a.example"), to("a.bank")], Some((1, 1))),
+        (vec![to("a.bank")], None),
+        // Names nobody, and so leads nowhere.
+        (vec![a("www.example", 60)], Some((1, 0))),
+        // Wherever an alias leads.
+        (vec![cname("www.example", 60, "a.example")], None),
+        (vec![], Some((0, 0))),
+    ];
+    for (answers, expected) in cases {
+        let answer = Answer::new(&response(asked(), NOERROR, [answers.clone(), vec![], vec![]])).unwrap();
+        let kept = answer.keep_targets(|target| target.is_within(&name("example")));
+        let kept = kept.ok().map(|(answer, dropped)| (answer.to_message().unwrap().answers.len(), dropped));
+        assert_eq!(kept, expected, "{answers:?}");
+    }
+}
+
+#[test]
 fn what_does_not_belong_to_the_answer_is_dropped() {
     let good = || a("www.example", 60);
     let alias = || cname("www.example", 60, "a.example");
