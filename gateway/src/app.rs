@@ -45,7 +45,7 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     let trust =
         trust::follow(&federation, config.identity.clone(), Arc::clone(&links), Arc::clone(&inbound), stop.clone());
 
-    let home = Home::start(&config, &link_metrics, &process).await?;
+    let home = Home::start(&config, &link_metrics, &links, &process).await?;
     let addresses = Addresses::start(AddressSettings {
         federation: federation.clone(),
         own: config.reverse.clone(),

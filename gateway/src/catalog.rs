@@ -50,6 +50,7 @@ fn feed_settings(settings: &KubernetesSettings) -> FeedSettings {
     FeedSettings {
         catalog: CatalogSettings { ttl: settings.ttl, pods },
         file: Some(settings.snapshot.clone()),
+        cluster_set: settings.cluster_set.is_some(),
         stale_after: settings.stale_after,
         ..FeedSettings::new(access)
     }

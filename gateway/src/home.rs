@@ -1,17 +1,20 @@
 //! The routes of a gateway: its own suffix, and with a catalog of its own the home zone for its own agents.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use strait_catalog::{CatalogZone, ZoneSettings};
-use strait_config::{Backend, GatewayConfig, KubernetesSettings};
-use strait_link::{LinkMetrics, UpstreamGroup};
+use anyhow::Context;
+use strait_catalog::{CatalogZone, ClusterSetSettings, ClusterSetZone, ExportZone, Label, ZoneSettings};
+use strait_config::{Backend, ClusterSetOptions, GatewayConfig, KubernetesSettings};
+use strait_link::{LinkMetrics, PeerLinks, UpstreamGroup};
 use strait_process::Process;
 use strait_resolve::zone::{Zone, ZoneBuilder};
 use strait_resolve::{MappedSource, Route, RouteTable, Source};
 use strait_wire::{Name, ZoneMapping};
 
 use crate::catalog::OwnCatalog;
+use crate::members::LinkedMembers;
 use crate::reverse;
 
 /// TTL of what an empty home zone denies, in seconds.
@@ -31,10 +34,11 @@ impl Home {
     pub(crate) async fn start(
         config: &GatewayConfig,
         metrics: &Arc<LinkMetrics>,
+        links: &Arc<PeerLinks>,
         process: &Process,
     ) -> anyhow::Result<Self> {
         match &config.backend {
-            Backend::Kubernetes(settings) => Self::kubernetes(config, settings, process).await,
+            Backend::Kubernetes(settings) => Self::kubernetes(config, settings, links, process).await,
             Backend::ClusterDns(settings) => {
                 let group = UpstreamGroup::start(settings.clone(), Arc::clone(metrics))?;
                 let mut home =
@@ -69,6 +73,7 @@ impl Home {
     async fn kubernetes(
         config: &GatewayConfig,
         settings: &KubernetesSettings,
+        links: &Arc<PeerLinks>,
         process: &Process,
     ) -> anyhow::Result<Self> {
         let gate = process.readiness.gate("catalog");
@@ -84,6 +89,11 @@ impl Home {
         let mut own_zones = vec![config.home_zone.clone()];
         routes.extend(reverse::of_catalog(config, &catalog)?);
         own_zones.extend(reverse::zones_of_all(&config.reverse));
+        if let Some(options) = &settings.cluster_set {
+            let (exports, set) = cluster_set(config, options, &catalog, links)?;
+            own_zones.push(set.zone.clone());
+            routes.extend([exports, set]);
+        }
         Ok(Self { routes, own_zones, description: "backend kubernetes", catalog: Some(catalog) })
     }
 
@@ -108,6 +118,30 @@ impl Home {
             catalog.stop().await;
         }
     }
+}
+
+/// What this cluster exports, for peers, and what all of them do, for our own agents.
+fn cluster_set(
+    config: &GatewayConfig,
+    options: &ClusterSetOptions,
+    catalog: &OwnCatalog,
+    links: &Arc<PeerLinks>,
+) -> anyhow::Result<(Route, Route)> {
+    let first = config.suffix.labels().next().map(String::from_utf8_lossy);
+    let id = options.cluster_id.as_deref().map(Cow::Borrowed).or(first).unwrap_or_default();
+    let cluster = Label::new(&id).with_context(|| {
+        format!(
+            "the first label of the suffix, {id:?}, cannot stand for this cluster in names: give clusterSet.clusterId"
+        )
+    })?;
+    let settings = ClusterSetSettings { suffix: config.suffix.clone(), cluster };
+    let exports = ExportZone::new(catalog.current(), &settings)?;
+    let members = Arc::new(LinkedMembers::new(Arc::clone(links), options.weights.clone()));
+    let set = ClusterSetZone::new(catalog.current(), &settings, members)?;
+    let exports = Route { zone: exports.apex().clone(), kind: "home", source: Arc::new(exports), cached: false };
+    // What others say is kept for as long as it lasts; what is here never is.
+    let set = Route { zone: set.apex().clone(), kind: "clusterset", source: Arc::new(set), cached: true };
+    Ok((exports, set))
 }
 
 /// Each zone, and an empty one at the home zone itself when no zone is there: the suffix as a whole must have an SOA,

@@ -4,6 +4,7 @@ mod admin;
 mod app;
 mod catalog;
 mod home;
+mod members;
 mod reverse;
 mod trust;
 

@@ -72,7 +72,11 @@ impl Lab {
         FeedSettings {
             catalog: CatalogSettings { ttl: 5, pods: self.pods },
             // Short, so that what is dead is found while the test runs.
-            times: ApiTimes { request: Duration::from_millis(500), watch: Duration::from_secs(1) },
+            times: ApiTimes {
+                request: Duration::from_millis(500),
+                absent: Duration::from_millis(200),
+                watch: Duration::from_secs(1),
+            },
             file: Some(self.file()),
             ..FeedSettings::new(ApiAccess::Kubeconfig { path, context: Some("fake".to_owned()) })
         }

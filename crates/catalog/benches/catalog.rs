@@ -153,7 +153,8 @@ fn slice(n: u32, version: u32, endpoints: u32) -> Object {
     Object::Endpoints(EndpointSlice {
         namespace: label(&format!("namespace-{}", n % NAMESPACES)),
         name: format!("service-{n}-abcde").into(),
-        service: label(&format!("service-{n}")),
+        service: Some(label(&format!("service-{n}"))),
+        imported: None,
         ports: [Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 8080 }].into(),
         endpoints: (0..endpoints).map(endpoint).collect(),
     })

@@ -10,6 +10,8 @@ use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
 
+use crate::cluster_set::SharedView;
+use crate::picture::SET_KINDS;
 use crate::pods::PodMode;
 use crate::service::{ServiceId, ServiceView};
 use crate::shards::Shards;
@@ -57,6 +59,18 @@ pub enum SyncState {
     },
 }
 
+/// How much is known of what clusters share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SetState {
+    /// Nothing yet: nothing is told.
+    #[default]
+    Waiting,
+    /// The API has neither exports nor imports: this cluster shares nothing with others.
+    Off,
+    /// Exports and imports have been listed.
+    On,
+}
+
 /// An address that leads back to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Owner {
@@ -77,6 +91,8 @@ pub struct Catalog {
     settings: CatalogSettings,
     hasher: RandomState,
     services: Shards<Arc<ServiceView>>,
+    shared: Shards<Arc<SharedView>>,
+    set: SetState,
     namespaces: Shards<Label>,
     owners: Shards<Owner>,
     pods: Shards<PodPlace>,
@@ -91,6 +107,8 @@ impl Catalog {
             settings,
             hasher: RandomState::default(),
             services: Shards::default(),
+            shared: Shards::default(),
+            set: SetState::default(),
             namespaces: Shards::default(),
             owners: Shards::default(),
             pods: Shards::default(),
@@ -107,6 +125,16 @@ impl Catalog {
     /// How much it knows.
     pub fn sync(&self) -> SyncState {
         self.sync
+    }
+
+    /// How much it knows of what clusters share.
+    pub fn set_state(&self) -> SetState {
+        self.set
+    }
+
+    /// How many services it shares with other clusters, those that only others have included.
+    pub fn shared_services(&self) -> usize {
+        self.shared.len()
     }
 
     /// Whether it may be asked: what is not known yet is not absent.
@@ -137,13 +165,21 @@ impl Catalog {
             Kind::Service => self.services.len(),
             Kind::Endpoints => self.services.iter().map(|view| view.slices().len()).sum(),
             Kind::Pod => self.pods.len(),
+            Kind::Export => self.shared.iter().filter(|view| view.is_exported()).count(),
+            Kind::Import => self.shared.iter().filter(|view| view.is_imported()).count(),
         };
-        self.settings.kinds().iter().map(move |kind| (*kind, count(*kind)))
+        let set = SET_KINDS.iter().filter(|_| self.set != SetState::Waiting);
+        self.settings.kinds().iter().chain(set).map(move |kind| (*kind, count(*kind)))
     }
 
     /// The service that two labels name: its name and its namespace as they stand in a question, in lower case.
     pub(crate) fn service(&self, wire: &[u8]) -> Option<&ServiceView> {
         self.services.find(self.hasher.hash_one(wire), |view| view.id().as_wire() == wire).map(|view| &**view)
+    }
+
+    /// What that service is among the clusters of the set; the two labels as for [`Catalog::service`].
+    pub(crate) fn shared(&self, wire: &[u8]) -> Option<&SharedView> {
+        self.shared.find(self.hasher.hash_one(wire), |view| view.id().as_wire() == wire).map(|view| &**view)
     }
 
     /// Whether there is a namespace of that name, a label in lower case.
@@ -183,6 +219,21 @@ impl Catalog {
             Some(view) => self.services.put(hash, is, view, |view| hasher.hash_one(view.id().as_wire())),
             None => self.services.remove(hash, is),
         }
+    }
+
+    /// Puts what a service is among the clusters in its place, or removes it.
+    pub(crate) fn set_shared(&mut self, id: &ServiceId, view: Option<Arc<SharedView>>) {
+        let hasher = &self.hasher;
+        let hash = hasher.hash_one(id.as_wire());
+        let is = |there: &Arc<SharedView>| there.id() == id;
+        match view {
+            Some(view) => self.shared.put(hash, is, view, |view| hasher.hash_one(view.id().as_wire())),
+            None => self.shared.remove(hash, is),
+        }
+    }
+
+    pub(crate) fn set_set_state(&mut self, set: SetState) {
+        self.set = set;
     }
 
     /// Adds or removes a namespace.

@@ -18,7 +18,7 @@ use crate::Snapshot;
 /// What the file begins with.
 const MAGIC: &[u8; 16] = b"strait catalog\n\0";
 /// How the rest is written; raised with every change of that.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Magic, version, seconds since 1970, length, checksum.
 const HEAD_LEN: usize = MAGIC.len() + 4 + 8 + 8 + 4;
 /// The largest file that is read, in octets: several million endpoints.

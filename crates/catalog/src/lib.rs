@@ -9,6 +9,7 @@
 //! [`CatalogFeed`] is the road from an API server to a catalog; nothing else here speaks to one.
 
 mod catalog;
+mod cluster_set;
 mod disk;
 mod lookup;
 mod metrics;
@@ -26,11 +27,12 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use catalog::{Catalog, CatalogSettings, SyncState};
+pub use catalog::{Catalog, CatalogSettings, SetState, SyncState};
+pub use cluster_set::{ClusterSetSettings, ClusterSetZone, ExportZone, Member, Members, Standing};
 pub use disk::{CatalogFile, DiskError, Restored, Saved};
 pub use objects::{
-    Change, Endpoint, EndpointSlice, Key, Kind, Label, LabelReader, LeftOut, Object, Pod, Port, Protocol, Service,
-    ServiceKind,
+    Change, Endpoint, EndpointSlice, Imported, Key, Kind, Label, LabelReader, LeftOut, Object, Pod, Port, Protocol,
+    Service, ServiceExport, ServiceKind,
 };
 pub use picture::{Picture, Snapshot};
 pub use pods::PodMode;
@@ -40,3 +42,5 @@ pub use watch::{ApiAccess, ApiTimes, CatalogFeed, FeedCounts, FeedError, FeedSet
 
 /// The version of the names' schema that the catalog follows (specification 2.2).
 pub const SCHEMA_VERSION: &str = "1.1.0";
+/// The version of the schema of names that clusters share (KEP-1645 DNS specification 2.2).
+pub const SET_SCHEMA_VERSION: &str = "1.0.0";

@@ -20,7 +20,7 @@ use crate::pods::{PodMode, parse_dashed};
 use crate::service::ServiceView;
 
 /// The most labels that a name of the cluster has before its zone.
-const MAX_LABELS: usize = 5;
+pub(crate) const MAX_LABELS: usize = 5;
 
 /// What a name is.
 pub(crate) enum Found<'a> {
@@ -67,13 +67,18 @@ impl<'n> Relative<'n> {
         (at == end && lower.get(end..) == Some(apex)).then_some(Self { wire: &lower[..end], starts, count })
     }
 
+    /// How many labels it has.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
     /// The labels from there on, in wire form.
-    fn from(&self, label: usize) -> &'n [u8] {
+    pub(crate) fn from(&self, label: usize) -> &'n [u8] {
         self.starts.get(label).and_then(|start| self.wire.get(usize::from(*start)..)).unwrap_or_default()
     }
 
     /// The octets of a label, counted from the left.
-    fn label(&self, label: usize) -> &'n [u8] {
+    pub(crate) fn label(&self, label: usize) -> &'n [u8] {
         let from = self.from(label);
         from.split_first().and_then(|(len, rest)| rest.get(..usize::from(*len))).unwrap_or_default()
     }

@@ -89,6 +89,10 @@ pub enum Kind {
     Endpoints,
     /// Pods: needed for verified pod names only.
     Pod,
+    /// Exports of services to other clusters (KEP-1645 `ServiceExport`), where the API has them.
+    Export,
+    /// Services of other clusters (KEP-1645 `ServiceImport`), where the API has them.
+    Import,
 }
 
 impl Kind {
@@ -99,6 +103,8 @@ impl Kind {
             Self::Service => "services",
             Self::Endpoints => "endpointslices",
             Self::Pod => "pods",
+            Self::Export => "serviceexports",
+            Self::Import => "serviceimports",
         }
     }
 }
@@ -130,6 +136,10 @@ pub enum Object {
     Endpoints(EndpointSlice),
     /// A pod.
     Pod(Pod),
+    /// An export.
+    Export(ServiceExport),
+    /// An import: a service with the addresses that the set of clusters gives it, or with endpoints of all of them.
+    Import(Service),
 }
 
 impl Object {
@@ -140,6 +150,8 @@ impl Object {
             Self::Service(_) => Kind::Service,
             Self::Endpoints(_) => Kind::Endpoints,
             Self::Pod(_) => Kind::Pod,
+            Self::Export(_) => Kind::Export,
+            Self::Import(_) => Kind::Import,
         }
     }
 
@@ -147,9 +159,12 @@ impl Object {
     pub fn key(&self) -> Key {
         match self {
             Self::Namespace(name) => Key::new("", name.as_str()),
-            Self::Service(service) => Key::new(service.namespace.as_str(), service.name.as_str()),
+            Self::Service(service) | Self::Import(service) => {
+                Key::new(service.namespace.as_str(), service.name.as_str())
+            }
             Self::Endpoints(slice) => Key::new(slice.namespace.as_str(), &slice.name),
             Self::Pod(pod) => Key::new(pod.namespace.as_str(), &pod.name),
+            Self::Export(export) => Key::new(export.namespace.as_str(), export.name.as_str()),
         }
     }
 }
@@ -163,6 +178,8 @@ pub enum Change {
     Delete(Kind, Key),
     /// All there are of that kind: what is missing here is gone.
     Replace(Kind, Vec<Object>),
+    /// The API does not have that kind: there are none.
+    Absent(Kind),
 }
 
 /// A service.
@@ -232,8 +249,10 @@ pub struct EndpointSlice {
     pub namespace: Label,
     /// Its name, which need not be a label.
     pub name: Box<str>,
-    /// The service (label `kubernetes.io/service-name`), which need not be there yet, or any more.
-    pub service: Label,
+    /// The service (label `kubernetes.io/service-name`), which need not be there yet, or any more; none: it is imported.
+    pub service: Option<Label>,
+    /// The import whose endpoints these are as well.
+    pub imported: Option<Box<Imported>>,
     /// The ports that all of its endpoints have.
     pub ports: Box<[Port]>,
     /// The endpoints.
@@ -249,6 +268,31 @@ pub struct Endpoint {
     pub ready: bool,
     /// The name that it asks for.
     pub hostname: Option<Label>,
+}
+
+impl EndpointSlice {
+    /// The cluster that its endpoints are said to be in, when it is imported.
+    pub(crate) fn cluster(&self) -> Option<&Label> {
+        self.imported.as_ref()?.cluster.as_ref()
+    }
+}
+
+/// Whose endpoints those of an imported slice are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The import (label `multicluster.kubernetes.io/service-name`), which need not be there yet, or any more.
+    pub service: Label,
+    /// The cluster that they are in (label `multicluster.kubernetes.io/source-cluster`).
+    pub cluster: Option<Label>,
+}
+
+/// That the service of that name is for other clusters too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceExport {
+    /// The service's namespace.
+    pub namespace: Label,
+    /// Its name.
+    pub name: Label,
 }
 
 /// A pod.

@@ -3,6 +3,7 @@
 //! It keeps slices that have no service (yet, or any more), notes which services are touched by a change, and makes
 //! the next catalog by looking at these alone.
 
+mod set;
 mod snapshot;
 mod table;
 
@@ -11,6 +12,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
+use set::KnownSet;
+pub(crate) use set::SET_KINDS;
 pub use snapshot::Snapshot;
 use table::{Put, Table};
 
@@ -36,6 +39,8 @@ pub struct Picture {
     /// Kinds that were saved whole, and the time of which they tell.
     restored: Vec<Kind>,
     restored_of: SystemTime,
+    /// Kinds that the API does not have.
+    absent: Vec<Kind>,
     /// The catalog to be published next; `touched` is still missing in it.
     next: Catalog,
     published: Arc<Catalog>,
@@ -46,6 +51,14 @@ pub struct Picture {
 struct Known {
     service: Option<Arc<Service>>,
     slices: Vec<Arc<EndpointSlice>>,
+    /// What it is among the clusters of the set; few services are anything there.
+    set: Option<Box<KnownSet>>,
+}
+
+impl Known {
+    fn is_empty(&self) -> bool {
+        self.service.is_none() && self.slices.is_empty() && self.set.is_none()
+    }
 }
 
 /// Why a namespace counts as there: it has been told of, or services lie in it.
@@ -70,6 +83,7 @@ impl Picture {
             lost: Vec::new(),
             restored: Vec::new(),
             restored_of: SystemTime::UNIX_EPOCH,
+            absent: Vec::new(),
             published: Arc::new(next.clone()),
             next,
         }
@@ -87,6 +101,10 @@ impl Picture {
                 gone.collect::<Vec<_>>().iter().for_each(|key| self.delete(kind, key));
                 objects.into_iter().for_each(|object| self.apply_object(object));
                 self.note_listed(kind);
+            }
+            Change::Absent(kind) => {
+                self.keys(kind).iter().for_each(|key| self.delete(kind, key));
+                self.note_absent(kind);
             }
         }
     }
@@ -132,6 +150,8 @@ impl Picture {
                 let service = known.and_then(|known| Some((known.service.as_ref()?, &known.slices)));
                 let view = service
                     .map(|(service, slices)| Arc::new(ServiceView::new(id.clone(), Arc::clone(service), slices, ttl)));
+                let shared = known.and_then(|known| known.set.as_ref()?.view(&id, view.as_ref(), ttl));
+                self.next.set_shared(&id, shared);
                 self.next.set_service(&id, view);
             }
             self.next.set_changed(SystemTime::now());
@@ -146,6 +166,10 @@ impl Picture {
             Object::Service(service) => self.apply_service(Arc::new(service)),
             Object::Endpoints(slice) => self.apply_slice(Arc::new(slice)),
             Object::Pod(pod) => self.apply_pod(Arc::new(pod)),
+            Object::Export(export) => self.set_exported(ServiceId::new(&export.namespace, &export.name), true),
+            Object::Import(import) => {
+                self.set_import(ServiceId::new(&import.namespace, &import.name), Some(Arc::new(import)));
+            }
         }
     }
 
@@ -159,6 +183,8 @@ impl Picture {
             Kind::Service => self.delete_service(key),
             Kind::Endpoints => self.delete_slice(key),
             Kind::Pod => self.delete_pod(key),
+            Kind::Export => id_of(key).into_iter().for_each(|id| self.set_exported(id, false)),
+            Kind::Import => id_of(key).into_iter().for_each(|id| self.set_import(id, None)),
         }
     }
 
@@ -175,6 +201,8 @@ impl Picture {
             }
             Kind::Endpoints => self.slices.keys(),
             Kind::Pod => self.pods.keys(),
+            Kind::Export => self.set_keys(|set| set.is_exported),
+            Kind::Import => self.set_keys(|set| set.import.is_some()),
         }
     }
 
@@ -182,7 +210,9 @@ impl Picture {
         if !self.listed.contains(&kind) {
             self.listed.push(kind);
         }
+        self.absent.retain(|absent| *absent != kind);
         self.resume(kind);
+        self.note_set();
     }
 
     fn note_synced(&mut self) {
@@ -231,11 +261,12 @@ impl Picture {
             Put::New => {}
             Put::InPlaceOf(before) => self.let_go(&before),
         }
-        let id = ServiceId::new(&slice.namespace, &slice.service);
-        let slices = &mut self.services.entry(id.clone()).or_default().slices;
-        let at = slices.partition_point(|other| other.name < slice.name);
-        slices.insert(at, slice);
-        self.touch(id);
+        if let Some(service) = &slice.service {
+            let id = ServiceId::new(&slice.namespace, service);
+            insert(&mut self.services.entry(id.clone()).or_default().slices, &slice);
+            self.touch(id);
+        }
+        self.apply_imported(&slice);
     }
 
     fn delete_slice(&mut self, key: &Key) {
@@ -246,11 +277,14 @@ impl Picture {
 
     /// Takes a slice away from its service.
     fn let_go(&mut self, slice: &Arc<EndpointSlice>) {
-        let id = ServiceId::new(&slice.namespace, &slice.service);
-        if let Some(known) = self.services.get_mut(&id) {
-            known.slices.retain(|other| other.name != slice.name);
+        if let Some(service) = &slice.service {
+            let id = ServiceId::new(&slice.namespace, service);
+            if let Some(known) = self.services.get_mut(&id) {
+                known.slices.retain(|other| other.name != slice.name);
+            }
+            self.touch(id);
         }
-        self.touch(id);
+        self.let_imported_go(slice);
     }
 
     fn apply_pod(&mut self, pod: Arc<Pod>) {
@@ -293,12 +327,18 @@ impl Picture {
     }
 
     fn touch(&mut self, id: ServiceId) {
-        if self.services.get(&id).is_some_and(|known| known.service.is_none() && known.slices.is_empty()) {
+        if self.services.get(&id).is_some_and(|known| known.is_empty()) {
             self.services.remove(&id);
         }
         self.touched.insert(id);
         self.is_dirty = true;
     }
+}
+
+/// Puts a slice among others, in the order of their names.
+fn insert(slices: &mut Vec<Arc<EndpointSlice>>, slice: &Arc<EndpointSlice>) {
+    let at = slices.partition_point(|other| other.name < slice.name);
+    slices.insert(at, Arc::clone(slice));
 }
 
 /// The service that a key means; none when it is no service's.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strait_wire::{Answer, Class, Name, Question, Rdata, RecordType};
 
 use crate::pods::{dashed, parse_dashed};
-use crate::{Endpoint, EndpointSlice, Label, Port, Protocol, Service, ServiceKind};
+use crate::{Endpoint, EndpointSlice, Key, Label, Port, Protocol, Service, ServiceKind};
 
 /// The most addresses of one family that are told: as many IPv6 addresses as a message holds with room to spare.
 const MAX_ADDRESSES: usize = 2_000;
@@ -28,6 +28,13 @@ impl ServiceId {
     pub(crate) fn as_wire(&self) -> &[u8] {
         &self.0
     }
+
+    /// What the API calls it.
+    pub(crate) fn key(&self) -> Option<Key> {
+        let (name, rest) = self.0.split_first().and_then(|(len, rest)| rest.split_at_checked(usize::from(*len)))?;
+        let (_, namespace) = rest.split_first()?;
+        Some(Key::new(std::str::from_utf8(namespace).ok()?, std::str::from_utf8(name).ok()?))
+    }
 }
 
 /// A service as one catalog has it; catalogs share it while nothing about it changes.
@@ -48,6 +55,8 @@ pub(crate) struct Target<'a> {
     pub(crate) port: u16,
     /// The endpoint's name; none: the service itself.
     pub(crate) endpoint: Option<EndpointName<'a>>,
+    /// The cluster that the endpoint is said to be in, where it is an imported one.
+    pub(crate) cluster: Option<&'a Label>,
 }
 
 /// The name of an endpoint below its service (specification 2.1, hostname), for one of its addresses.
@@ -92,12 +101,23 @@ impl ServiceView {
         &self.slices
     }
 
+    /// Whether one of its endpoints is ready, or is told although it is not.
+    pub(crate) fn is_served(&self) -> bool {
+        self.ready().next().is_some()
+    }
+
+    /// Whether an endpoint that is told is in a cluster that `is_in` is true for.
+    pub(crate) fn has_cluster(&self, is_in: impl Fn(Option<&Label>) -> bool) -> bool {
+        self.ready().any(|(slice, _)| is_in(slice.cluster()))
+    }
+
     /// Whether its name exists.
     pub(crate) fn has_name(&self) -> bool {
         self.has_name
     }
 
-    fn is_headless(&self) -> bool {
+    /// Whether its name leads to its endpoints.
+    pub(crate) fn is_headless(&self) -> bool {
         self.service.kind == ServiceKind::Headless
     }
 
@@ -137,6 +157,11 @@ impl ServiceView {
         addresses
     }
 
+    /// The addresses of its name, of both families.
+    pub(crate) fn all_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        [RecordType::A, RecordType::AAAA].into_iter().flat_map(|family| self.addresses(family))
+    }
+
     /// The endpoints that have names: the ready ones, or all when the service publishes those that are not.
     fn ready(&self) -> impl Iterator<Item = (&EndpointSlice, &Endpoint)> {
         let is_told = |endpoint: &&Endpoint| endpoint.ready || self.service.publish_not_ready;
@@ -156,8 +181,18 @@ impl ServiceView {
     ///
     /// Services with a ClusterIP have such names too: the specification is silent, the known server has them.
     pub(crate) fn endpoint(&self, label: &[u8]) -> impl Iterator<Item = IpAddr> {
+        self.endpoint_in(label, |_| true)
+    }
+
+    /// The same of the endpoints in some clusters: `is_in` is asked about that which an imported one is said to be in.
+    pub(crate) fn endpoint_in(
+        &self,
+        label: &[u8],
+        is_in: impl Fn(Option<&Label>) -> bool,
+    ) -> impl Iterator<Item = IpAddr> {
         let as_address = parse_dashed(label);
-        let names = self.ready().flat_map(|(_, endpoint)| Self::names(endpoint));
+        let there = self.ready().filter(move |(slice, _)| is_in(slice.cluster()));
+        let names = there.flat_map(|(_, endpoint)| Self::names(endpoint));
         let is_meant = move |name: &EndpointName<'_>| match name {
             EndpointName::Asked(hostname, _) => hostname.is(label),
             EndpointName::Address(address) => as_address == Some(*address),
@@ -223,14 +258,16 @@ impl ServiceView {
         match &self.service.kind {
             ServiceKind::ClusterIp(_) => {
                 let ports = self.service.ports.iter().filter(is_asked);
-                ports.map(|port| Target { port: port.number, endpoint: None }).collect()
+                ports.map(|port| Target { port: port.number, endpoint: None, cluster: None }).collect()
             }
             ServiceKind::Headless => self
                 .ready()
                 .flat_map(|(slice, endpoint)| {
                     let ports = slice.ports.iter().filter(is_asked);
                     ports.flat_map(move |port| {
-                        Self::names(endpoint).map(|name| Target { port: port.number, endpoint: Some(name) })
+                        let target =
+                            |name| Target { port: port.number, endpoint: Some(name), cluster: slice.cluster() };
+                        Self::names(endpoint).map(target)
                     })
                 })
                 .take(MAX_TARGETS)

@@ -9,8 +9,8 @@ use strait_resolve::{Ask, Source};
 use strait_wire::{Answer, Class, ClusterPath, Message, Name, QueryView, Question, Rcode, ReplyLimits};
 
 use crate::{
-    Catalog, CatalogSettings, CatalogZone, Change, Endpoint, EndpointSlice, Kind, Label, Object, Picture, Pod, Port,
-    Protocol, Service, ServiceKind, ZoneSettings,
+    Catalog, CatalogSettings, CatalogZone, Change, Endpoint, EndpointSlice, Imported, Kind, Label, Object, Picture,
+    Pod, Port, Protocol, Service, ServiceExport, ServiceKind, ZoneSettings,
 };
 
 pub(crate) fn label(text: &str) -> Label {
@@ -71,10 +71,32 @@ pub(crate) fn slice(of: &str, slice_name: &str, endpoints: &[&str], port_texts: 
     Object::Endpoints(EndpointSlice {
         namespace: label(namespace),
         name: slice_name.into(),
-        service: label(service),
+        service: Some(label(service)),
+        imported: None,
         ports: ports(port_texts),
         endpoints: endpoints.iter().map(|text| endpoint(text)).collect(),
     })
+}
+
+/// That the service `name.namespace` is for other clusters too.
+pub(crate) fn export(at: &str) -> Object {
+    let (name, namespace) = at.split_once('.').unwrap();
+    Object::Export(ServiceExport { namespace: label(namespace), name: label(name) })
+}
+
+/// The service of that kind as an import.
+pub(crate) fn import(service: Object) -> Object {
+    match service {
+        Object::Service(service) => Object::Import(service),
+        other => panic!("{other:?} is no service"),
+    }
+}
+
+/// The slice as one of an import, of endpoints in that cluster.
+pub(crate) fn imported(slice: Object, cluster: &str) -> Object {
+    let Object::Endpoints(slice) = slice else { panic!("{slice:?} is no slice") };
+    let imported = Imported { service: slice.service.unwrap(), cluster: Some(label(cluster)) };
+    Object::Endpoints(EndpointSlice { service: None, imported: Some(Box::new(imported)), ..slice })
 }
 
 pub(crate) fn pod(at: &str, own: &[&str]) -> Object {
@@ -85,7 +107,7 @@ pub(crate) fn pod(at: &str, own: &[&str]) -> Object {
 /// A picture for which every kind has been listed, with these objects.
 pub(crate) fn synced(settings: CatalogSettings, objects: impl IntoIterator<Item = Object>) -> Picture {
     let mut picture = Picture::new(settings);
-    for kind in [Kind::Namespace, Kind::Service, Kind::Endpoints, Kind::Pod] {
+    for kind in [Kind::Namespace, Kind::Service, Kind::Endpoints, Kind::Pod, Kind::Export, Kind::Import] {
         picture.apply(Change::Replace(kind, Vec::new()));
     }
     objects.into_iter().for_each(|object| picture.apply(Change::Apply(object)));

@@ -36,9 +36,10 @@ pub use fault::WatchFault;
 use self::api::Api;
 use self::follower::Follower;
 use self::keeper::Keeper;
-use self::objects::{RawNamespace, RawPod, RawService, RawSlice};
+use self::objects::{RawExport, RawImport, RawNamespace, RawPod, RawService, RawSlice};
 use self::saver::Saver;
 use crate::metrics::CatalogMetrics;
+use crate::picture::SET_KINDS;
 use crate::{Catalog, CatalogFile, CatalogSettings, Kind, Picture, SyncState};
 
 /// News that wait for the keeper; over it the followers wait, and with them the API server.
@@ -53,6 +54,8 @@ pub struct FeedSettings {
     pub access: ApiAccess,
     /// How long it may take.
     pub times: ApiTimes,
+    /// Whether exports and imports are followed, where the API server has them.
+    pub cluster_set: bool,
     /// Where the catalog is kept for a start without the API server.
     pub file: Option<PathBuf>,
     /// How often it is saved; it is saved as well once it is known whole, when changes cease, and at the end.
@@ -70,6 +73,7 @@ impl FeedSettings {
             catalog: CatalogSettings::default(),
             access,
             times: ApiTimes::default(),
+            cluster_set: false,
             file: None,
             save_every: Duration::from_secs(60),
             stale_after: Duration::from_secs(60),
@@ -145,7 +149,9 @@ impl CatalogFeed {
     /// known. Needs a tokio runtime.
     pub async fn start(settings: FeedSettings) -> Result<Self, FeedError> {
         settings.access.client().await?;
-        let metrics = Arc::new(CatalogMetrics::new(&settings.registry, settings.catalog.kinds())?);
+        let optional: &[Kind] = if settings.cluster_set { &SET_KINDS } else { &[] };
+        let kinds = [settings.catalog.kinds(), optional].concat();
+        let metrics = Arc::new(CatalogMetrics::new(&settings.registry, &kinds)?);
         let file = settings.file.as_ref().map(CatalogFile::new);
         let mut picture = restore(settings.catalog, file.clone()).await;
         let catalog = Arc::new(ArcSwap::new(picture.publish()));
@@ -154,7 +160,7 @@ impl CatalogFeed {
         metrics.observe(&catalog);
         let (tell, news) = mpsc::channel(MAX_WAITING_NEWS);
         let mut followers = JoinSet::new();
-        for kind in settings.catalog.kinds() {
+        for kind in kinds {
             let follower =
                 Follower::new(Api::new(settings.access.clone(), settings.times), tell.clone(), Arc::clone(&metrics));
             match kind {
@@ -162,6 +168,8 @@ impl CatalogFeed {
                 Kind::Service => followers.spawn(follower.run::<RawService>()),
                 Kind::Endpoints => followers.spawn(follower.run::<RawSlice>()),
                 Kind::Pod => followers.spawn(follower.run::<RawPod>()),
+                Kind::Export => followers.spawn(follower.run::<RawExport>()),
+                Kind::Import => followers.spawn(follower.run::<RawImport>()),
             };
         }
         let keeper = Keeper {

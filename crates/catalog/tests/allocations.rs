@@ -29,7 +29,8 @@ fn zone() -> CatalogZone {
     let slice = EndpointSlice {
         namespace: label("shop"),
         name: "db-1".into(),
-        service: label("db"),
+        service: Some(label("db")),
+        imported: None,
         ports: Box::default(),
         endpoints: [endpoint].into(),
     };

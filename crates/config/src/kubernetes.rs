@@ -1,13 +1,15 @@
 //! `backend.kubernetes`: names from the Kubernetes API. How the API is spoken to is not known here.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::context::Context;
 use crate::document::{self, Key, Node, Value};
+use crate::effective::Effective;
 use crate::files::{NamedFile, Output, OutputKind};
-use crate::section::{Located, Section};
+use crate::section::{Located, Problem, Section};
 use crate::units::{self, Show};
 
 /// As the cluster DNS that most clusters have.
@@ -20,6 +22,10 @@ const STALE_AFTER: Duration = Duration::from_secs(60);
 const STALE_AFTERS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 /// The file of the last catalog, in the folder of the gateway's state.
 const SNAPSHOT: &str = "catalog";
+/// Weights of peers at most: as many as there may be peers.
+const MAX_WEIGHTS: usize = 256;
+/// 0 leaves to a peer what nobody else has.
+const WEIGHTS: RangeInclusive<u32> = 0..=1_000;
 
 /// Names from the Kubernetes API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +42,17 @@ pub struct KubernetesSettings {
     pub snapshot: PathBuf,
     /// What has not been known to be current for so long is stale.
     pub stale_after: Duration,
+    /// Names of services that clusters share; none: they are not told.
+    pub cluster_set: Option<ClusterSetOptions>,
+}
+
+/// How services that clusters share are told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterSetOptions {
+    /// What this cluster is called in names of endpoints, a DNS label; none: the first label of the suffix.
+    pub cluster_id: Option<String>,
+    /// Parts of peers in what several of them export; of those that are not named: 1.
+    pub weights: BTreeMap<String, u32>,
 }
 
 /// Which names pods have.
@@ -51,6 +68,23 @@ pub enum PodNames {
 
 const POD_NAMES: &[(&str, PodNames)] =
     &[("off", PodNames::Off), ("insecure", PodNames::Insecure), ("verified", PodNames::Verified)];
+
+/// Whether names of services that clusters share are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SetNames {
+    /// Where the API has exports and imports.
+    On,
+    /// Not.
+    Off,
+}
+
+const SET_NAMES: &[(&str, SetNames)] = &[("on", SetNames::On), ("off", SetNames::Off)];
+
+impl Show for SetNames {
+    fn show(&self) -> String {
+        SET_NAMES.iter().find(|(_, names)| names == self).map_or_else(String::new, |(word, _)| (*word).to_owned())
+    }
+}
 
 impl Show for PodNames {
     fn show(&self) -> String {
@@ -86,6 +120,7 @@ impl KubernetesDraft {
             pods: section.or("pods", PodNames::Off, units::word(POD_NAMES)),
             snapshot: section.path_or("snapshot", &beside.to_string_lossy()),
             stale_after: section.or("staleAfter", STALE_AFTER, units::duration(STALE_AFTERS)),
+            cluster_set: read_cluster_set(&mut section),
         };
         let at = section.key_at("snapshot").unwrap_or(section.at.clone());
         if settings.snapshot == state {
@@ -110,6 +145,40 @@ impl KubernetesDraft {
         };
         Some(KubernetesSettings { kubeconfig, context: context.map(|context| context.value), ..settings })
     }
+}
+
+/// A DNS label (RFC 1123 2.1), as it stands in names.
+fn cluster_id(text: &str) -> Result<String, Problem> {
+    let is_inner = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+    let is_label = (1..=63).contains(&text.len()) && text.bytes().all(is_inner);
+    match is_label && !text.starts_with('-') && !text.ends_with('-') {
+        true => Ok(text.to_owned()),
+        false => Err(Problem::new(
+            format!("{text:?} is no DNS label"),
+            "write 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends: cluster-b",
+        )),
+    }
+}
+
+fn read_cluster_set(kubernetes: &mut Section<'_>) -> Option<ClusterSetOptions> {
+    let Some(mut section) = kubernetes.section("clusterSet") else { return Some(ClusterSetOptions::default()) };
+    let names = section.or("names", SetNames::On, units::word(SET_NAMES));
+    let cluster_id = section.get("clusterId", cluster_id).map(|id| id.value);
+    let (mut weights, mut shown) = (BTreeMap::new(), Vec::new());
+    for mut entry in section.sections("weights", MAX_WEIGHTS) {
+        let peer = entry.require("peer", "name a peer as `gatewayctl peer list` does", units::label);
+        let weight =
+            entry.require("weight", "give its part: twice the weight, twice the services", units::count(WEIGHTS));
+        if let (Some(peer), Some(weight)) = (peer, weight)
+            && weights.insert(peer.value.clone(), weight.value).is_some()
+        {
+            section.cx.error(&peer.at, format!("peer {} has a weight already", peer.value), "keep one of them");
+        }
+        shown.push(entry.close());
+    }
+    section.show("weights", Effective::List(shown));
+    kubernetes.show("clusterSet", section.close());
+    (names == SetNames::On).then_some(ClusterSetOptions { cluster_id, weights })
 }
 
 /// That it is a kubeconfig with the context. Whether that leads anywhere is seen at the start.

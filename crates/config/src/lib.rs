@@ -33,7 +33,7 @@ pub use daemon::{DaemonSettings, Format, HandOver, LogSettings, QueryLogSettings
 pub use diagnostic::{ConfigErrors, Diagnostic, Severity};
 pub use gateway::{GatewayConfig, GatewayDraft};
 pub use identity::OwnIdentity;
-pub use kubernetes::{KubernetesSettings, PodNames};
+pub use kubernetes::{ClusterSetOptions, KubernetesSettings, PodNames};
 pub use node_agent::{HostsSettings, NodeAgentConfig, NodeAgentDraft};
 pub use zones::{StaticZone, ZoneKind};
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use strait_config::{
-    Backend, ConfigFile, Format, GatewayConfig, Kind, KubernetesSettings, Loaded, NodeAgentConfig, PodNames, ZoneKind,
-    check,
+    Backend, ClusterSetOptions, ConfigFile, Format, GatewayConfig, Kind, KubernetesSettings, Loaded, NodeAgentConfig,
+    PodNames, ZoneKind, check,
 };
 use strait_identity::{Alpn, CertificateAuthority, LeafRequest, TrustDomain};
 use strait_link::{HealthSettings, UpstreamServers};
@@ -192,7 +192,8 @@ fn gateway_with(backend: &str) -> String {
 }
 
 const EVERY_KEY_OF_KUBERNETES: &str = "{ kubernetes: { kubeconfig: kubeconfig, context: cluster-a, ttl: 30, \
-    pods: verified, snapshot: saved/catalog, staleAfter: 5m } }";
+    pods: verified, snapshot: saved/catalog, staleAfter: 5m, \
+    clusterSet: { names: on, clusterId: b1, weights: [{ peer: cluster-c, weight: 3 }, { peer: cluster-d, weight: 0 }] } } }";
 
 #[test]
 fn a_gateway_with_the_kubernetes_api() {
@@ -215,6 +216,7 @@ fn a_gateway_with_the_kubernetes_api() {
         pods: PodNames::Off,
         snapshot: bare.path().join("catalog"),
         stale_after: Duration::from_secs(60),
+        cluster_set: Some(ClusterSetOptions::default()),
     };
     assert_eq!(settings(&bare), expected);
 
@@ -226,8 +228,14 @@ fn a_gateway_with_the_kubernetes_api() {
         pods: PodNames::Verified,
         snapshot: full.path().join("saved/catalog"),
         stale_after: Duration::from_secs(300),
+        cluster_set: Some(ClusterSetOptions {
+            cluster_id: Some("b1".to_owned()),
+            weights: [("cluster-c".to_owned(), 3), ("cluster-d".to_owned(), 0)].into(),
+        }),
     };
     assert_eq!(settings(&full), expected);
+    let without = folder_with("{ kubernetes: { clusterSet: { names: off } } }");
+    assert_eq!(settings(&without).cluster_set, None);
 
     // The current context counts when none is named.
     settings(&folder_with("{ kubernetes: { kubeconfig: kubeconfig } }"));

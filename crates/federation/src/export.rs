@@ -11,6 +11,9 @@ use strait_wire::Name;
 /// Shown only to whom it is shown by name: a cluster's own machinery.
 pub const WITHHELD: &str = "kube-system";
 
+/// Above the names of what a cluster exports to its set: `<service>.<ns>.svc.clusterset.<suffix>`.
+const EXPORTS: &[u8] = b"clusterset";
+
 /// The most namespaces in a list of a policy.
 pub const MAX_NAMESPACES: usize = 256;
 
@@ -162,9 +165,12 @@ impl NamespacePolicy {
 }
 
 /// The label of the namespace: that before `svc` or `pod` (Kubernetes DNS specification 2.3, 2.4), which stands right
-/// below the suffix. It is there in names of endpoints and ports too, whatever stands before it.
+/// below the suffix, or below the label of what is exported. It is there in names of endpoints and ports too, whatever stands before it.
 fn namespace_of<'a>(name: &'a Name, suffix: &Name) -> Option<&'a [u8]> {
-    let below = name.is_within(suffix).then(|| name.label_count() - suffix.label_count())?;
+    let mut below = name.is_within(suffix).then(|| name.label_count() - suffix.label_count())?;
+    if name.labels().nth(below.checked_sub(1)?)?.eq_ignore_ascii_case(EXPORTS) {
+        below -= 1;
+    }
     let kind = name.labels().nth(below.checked_sub(1)?)?;
     let has_namespace = [b"svc", b"pod"].iter().any(|known| kind.eq_ignore_ascii_case(*known));
     has_namespace.then(|| name.labels().nth(below.checked_sub(2)?)).flatten()
@@ -220,6 +226,12 @@ mod tests {
             ("_http._tcp.web.shop.svc.b.example.com", Some("shop")),
             ("db-0.db.shop.svc.b.example.com", Some("shop")),
             ("10-0-0-1.shop.pod.b.example.com", Some("shop")),
+            // What is exported to the set of clusters.
+            ("web.shop.svc.clusterset.b.example.com", Some("shop")),
+            ("db-0.b.db.shop.svc.ClusterSet.b.example.com", Some("shop")),
+            ("clusterset.b.example.com", None),
+            ("svc.clusterset.b.example.com", None),
+            ("web.clusterset.svc.b.example.com", Some("clusterset")),
             ("shop.svc.b.example.com", Some("shop")),
             ("WEB.Shop.SVC.b.example.com", Some("Shop")),
             // The namespace's own name may be `svc`, and a service's as well.

@@ -88,6 +88,14 @@ impl PeerLinks {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).get(name).map(|(_, peer)| Arc::clone(peer))
     }
 
+    /// Each live peer, with its name and the zone it answers.
+    pub fn peers(&self) -> Vec<(String, Name, Arc<Peer>)> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let peer =
+            |(target, peer): &(LinkTarget, Arc<Peer>)| (target.name.clone(), target.suffix.clone(), Arc::clone(peer));
+        live.values().map(peer).collect()
+    }
+
     /// A route to each live peer.
     pub fn routes(&self) -> Vec<Route> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);

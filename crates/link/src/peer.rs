@@ -156,6 +156,11 @@ impl Peer {
         PeerStatus { state: state_of_all(endpoints.iter().map(|endpoint| endpoint.state)), endpoints }
     }
 
+    /// The state of the whole.
+    pub fn state(&self) -> State {
+        state_of_all(self.shared.endpoints.iter().map(|endpoint| endpoint.state()))
+    }
+
     /// Asks the best endpoint; what it does not answer in time is raced for.
     async fn exchange(&self, ask: &Ask) -> Result<Answer, SourceError> {
         let shared = &*self.shared;

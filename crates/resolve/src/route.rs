@@ -13,7 +13,7 @@ use crate::Source;
 pub struct Route {
     /// The zone.
     pub zone: Name,
-    /// What kind of source, for metrics and logs: `static`, `file`, `forward`, `peer`, `upstream`, ...
+    /// What kind of source, for metrics and logs: `static`, `file`, `forward`, `peer`, `upstream`, `clusterset`, ...
     pub kind: &'static str,
     /// Answers for the zone.
     pub source: Arc<dyn Source>,
@@ -31,7 +31,7 @@ impl Route {
     /// Whether the clusters that a question has passed matter to the source: it may send the question on to another
     /// cluster, or to its own cluster's DNS, from where it could come back. Ordinary upstreams are not told.
     pub(crate) fn carries_path(&self) -> bool {
-        matches!(self.kind, "peer" | "home")
+        matches!(self.kind, "peer" | "home" | "clusterset")
     }
 
     /// Whether both say the same of the same zone.

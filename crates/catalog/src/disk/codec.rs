@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use strait_wire::Name;
 
-use crate::{Endpoint, EndpointSlice, Kind, Label, Pod, Port, Protocol, Service, ServiceKind, Snapshot};
+use crate::{
+    Endpoint, EndpointSlice, Imported, Kind, Label, Pod, Port, Protocol, Service, ServiceExport, ServiceKind, SetState,
+    Snapshot,
+};
 
 /// What every thing that is stored can do.
 trait Stored: Sized {
@@ -21,6 +24,9 @@ pub(super) fn encode(snapshot: &Snapshot) -> Vec<u8> {
     put_all(&snapshot.services, &mut out);
     put_all(&snapshot.slices, &mut out);
     put_all(&snapshot.pods, &mut out);
+    snapshot.set.put(&mut out);
+    put_all(&snapshot.exports, &mut out);
+    put_all(&snapshot.imports, &mut out);
     out
 }
 
@@ -33,6 +39,9 @@ pub(super) fn decode(mut from: &[u8]) -> Option<Snapshot> {
         services: take_all(from)?,
         slices: take_all(from)?,
         pods: take_all(from)?,
+        set: SetState::take(from)?,
+        exports: take_all(from)?,
+        imports: take_all(from)?,
     };
     from.is_empty().then_some(snapshot)
 }
@@ -122,6 +131,36 @@ impl<T: Stored> Stored for Box<[T]> {
 
     fn take(from: &mut &[u8]) -> Option<Self> {
         take_all(from).map(Vec::into_boxed_slice)
+    }
+}
+
+impl Stored for SetState {
+    fn put(&self, out: &mut Vec<u8>) {
+        let number: u8 = match self {
+            Self::Waiting => 0,
+            Self::Off => 1,
+            Self::On => 2,
+        };
+        number.put(out);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        match u8::take(from)? {
+            0 => Some(Self::Waiting),
+            1 => Some(Self::Off),
+            2 => Some(Self::On),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Stored> Stored for Box<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        T::put(self, out);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        T::take(from).map(Self::new)
     }
 }
 
@@ -263,7 +302,9 @@ macro_rules! stored_structs {
 stored_structs! {
     Port { name, protocol, number }
     Service { namespace, name, kind, ports, publish_not_ready }
-    EndpointSlice { namespace, name, service, ports, endpoints }
+    EndpointSlice { namespace, name, service, imported, ports, endpoints }
+    Imported { service, cluster }
+    ServiceExport { namespace, name }
     Endpoint { addresses, ready, hostname }
     Pod { namespace, name, addresses }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Picture;
-use crate::{CatalogSettings, EndpointSlice, Kind, Label, Pod, Service};
+use crate::{CatalogSettings, EndpointSlice, Kind, Label, Pod, Service, ServiceExport, SetState};
 
 /// Everything that a picture holds, as it is kept on disk.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +15,10 @@ pub struct Snapshot {
     pub(crate) services: Vec<Arc<Service>>,
     pub(crate) slices: Vec<Arc<EndpointSlice>>,
     pub(crate) pods: Vec<Arc<Pod>>,
+    /// How much is known of what clusters share.
+    pub(crate) set: SetState,
+    pub(crate) exports: Vec<ServiceExport>,
+    pub(crate) imports: Vec<Arc<Service>>,
 }
 
 impl Picture {
@@ -26,6 +30,7 @@ impl Picture {
         snapshot.services.into_iter().for_each(|service| picture.apply_service(service));
         snapshot.slices.into_iter().for_each(|slice| picture.apply_slice(slice));
         snapshot.pods.into_iter().for_each(|pod| picture.apply_pod(pod));
+        picture.restore_set(snapshot.set, snapshot.exports, snapshot.imports);
         picture.restored = snapshot.kinds;
         picture.restored_of = saved;
         picture.note_synced();
@@ -42,6 +47,9 @@ impl Picture {
             services: self.services.values().filter_map(|known| known.service.clone()).collect(),
             slices: self.slices.iter().cloned().collect(),
             pods: self.pods.iter().cloned().collect(),
+            set: self.next.set_state(),
+            exports: self.exports(),
+            imports: self.imports(),
         }
     }
 }

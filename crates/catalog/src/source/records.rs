@@ -7,7 +7,7 @@ use strait_wire::{
     Answer, Ede, Flags, MAX_ALIASES, MAX_MESSAGE_LEN, Message, Name, Question, Rcode, Rdata, Record, RecordType,
 };
 
-use super::CatalogZone;
+use super::{Authority, CatalogZone};
 use crate::lookup::{Found, Relative, find};
 use crate::service::{ServiceView, Target, address_data, in_order, type_of};
 use crate::{Catalog, Protocol, SCHEMA_VERSION};
@@ -23,26 +23,18 @@ const WEIGHTS: usize = 100;
 
 /// What `zone` says to the question, which lies within it.
 pub(super) fn answer(zone: &CatalogZone, catalog: &Catalog, question: &Question) -> Answer {
-    let mut answering = Answering { zone, catalog, room: MAX_RECORDS_LEN, message: empty(question) };
+    let mut answering = Answering { zone, catalog, sections: Sections::new(&zone.authority, question) };
     if let Err(ede) = answering.follow(question) {
         return Answer::failure(question.clone(), Rcode::SERVFAIL, Some(ede));
     }
-    // There is room for every record that is put in.
-    Answer::new(&answering.message).unwrap_or_else(|_| Answer::failure(question.clone(), Rcode::SERVFAIL, None))
-}
-
-fn empty(question: &Question) -> Message {
-    let mut message = Message::response(question.clone(), Rcode::NOERROR);
-    message.flags = message.flags.with(Flags::AA, true);
-    message
+    answering.sections.finish(question)
 }
 
 /// An answer being put together.
 struct Answering<'a> {
     zone: &'a CatalogZone,
     catalog: &'a Catalog,
-    room: usize,
-    message: Message,
+    sections: Sections<'a>,
 }
 
 impl Answering<'_> {
@@ -71,59 +63,58 @@ impl Answering<'_> {
         let lower = name.to_lowercase();
         let apex = self.zone.apex().as_wire();
         let Some(relative) = Relative::new(lower.as_wire(), apex) else { return Ok(None) };
-        let before = self.message.answers.len();
+        let before = self.sections.message.answers.len();
         let any = rtype == RecordType::ANY;
         let is_asked = |kind: RecordType| any || rtype == kind;
         match find(self.catalog, &relative) {
             Found::Nothing => {
-                self.message.rcode = Rcode::NXDOMAIN;
+                self.sections.message.rcode = Rcode::NXDOMAIN;
             }
             Found::Empty => {}
             Found::Apex => {
                 if is_asked(RecordType::SOA) {
                     let soa = self.zone.authority.soa.clone();
-                    self.answer(soa);
+                    self.sections.answer(soa);
                 } else if rtype == RecordType::NS {
                     let server = &self.zone.authority.name_server;
-                    self.answer(self.record(name, RecordType::NS, Rdata::name(server)));
-                    self.beside(server, &self.zone.settings.name_server);
+                    self.sections.answer(self.sections.record(name, RecordType::NS, Rdata::name(server)));
+                    self.sections.beside(server, &self.zone.settings.name_server);
                 }
             }
             Found::Version if is_asked(RecordType::TXT) => {
                 let version = [&[SCHEMA_VERSION.len() as u8], SCHEMA_VERSION.as_bytes()].concat();
-                self.answer(self.record(name, RecordType::TXT, Rdata::opaque(version)));
+                self.sections.answer(self.sections.record(name, RecordType::TXT, Rdata::opaque(version)));
             }
-            Found::NameServer => self.addresses(name, rtype, &self.zone.settings.name_server),
+            Found::NameServer => self.sections.addresses(name, rtype, &self.zone.settings.name_server),
             Found::Endpoint(service, label) => {
                 let mut addresses: Vec<_> = service.endpoint(label).collect();
                 in_order(&mut addresses);
-                self.addresses(name, rtype, &addresses);
+                self.sections.addresses(name, rtype, &addresses);
             }
-            Found::Pod(address) => self.addresses(name, rtype, &[address]),
+            Found::Pod(address) => self.sections.addresses(name, rtype, &[address]),
             Found::Port(service, port, protocol) if is_asked(RecordType::SRV) => {
                 self.targets(name, service, Some((port, protocol)));
             }
             Found::Service(service) => match service.alias() {
                 Some(target) => {
                     let target = self.told(target)?;
-                    self.answer(self.record(name, RecordType::CNAME, Rdata::name(&target)));
+                    self.sections.answer(self.sections.record(name, RecordType::CNAME, Rdata::name(&target)));
                     return Ok((!is_asked(RecordType::CNAME)).then_some(target));
                 }
                 None if rtype == RecordType::SRV => self.targets(name, service, None),
                 None => {
                     for family in [RecordType::A, RecordType::AAAA].into_iter().filter(|family| is_asked(*family)) {
                         // Any set will do for ANY (RFC 8482 4.1).
-                        if self.message.answers.len() == before {
-                            self.addresses(name, family, &service.addresses(family));
+                        if self.sections.message.answers.len() == before {
+                            self.sections.addresses(name, family, &service.addresses(family));
                         }
                     }
                 }
             },
             Found::Version | Found::Port(..) => {}
         }
-        if self.message.answers.len() == before {
-            let soa = self.zone.authority.soa.clone();
-            self.message.authorities.push(soa);
+        if self.sections.message.answers.len() == before {
+            self.sections.deny();
         }
         Ok(None)
     }
@@ -139,38 +130,24 @@ impl Answering<'_> {
         }
     }
 
-    /// The SRV records of a service's ports, and the addresses of their targets (RFC 2782).
+    /// The SRV records of a service's ports.
     fn targets(&mut self, name: &Name, service: &ServiceView, port: Option<(&[u8], Protocol)>) {
+        let Some(own) = self.below_apex(service.id().as_wire()) else { return };
         let targets = service.targets(port);
-        let own = self.below_apex(service.id().as_wire());
-        // As they come; what is asked for is told once (RFC 2181 5).
-        let mut told = HashSet::new();
-        let named = targets.iter().filter_map(|target| Some((target, self.name_of(target, service, own.as_ref()?)?)));
-        let named: Vec<_> = named.filter(|(target, name)| told.insert((target.port, name.clone()))).collect();
-        // At most 100.
-        let weight = (WEIGHTS / named.len().max(1)).max(1) as u16;
-        for (target, target_name) in &named {
-            let rdata = Rdata::srv(0, weight, target.port, target_name);
-            self.answer(self.record(name, RecordType::SRV, rdata));
-        }
-        let mut beside = HashSet::new();
-        for target in targets {
-            let Some(own) = &own else { return };
-            match target.endpoint {
-                None if beside.is_empty() => {
-                    let addresses = [RecordType::A, RecordType::AAAA].map(|family| service.addresses(family)).concat();
-                    beside.extend(&addresses);
-                    self.beside(own, &addresses);
-                }
-                None => {}
-                Some(endpoint) if beside.insert(endpoint.address()) => {
-                    if let Some(endpoint_name) = self.name_of(&target, service, own) {
-                        self.beside(&endpoint_name, &[endpoint.address()]);
-                    }
-                }
-                Some(_) => {}
+        let named = targets.iter().filter_map(|target| Some((target, self.name_of(target, service, &own)?)));
+        let named: Vec<_> = named.collect();
+        let addresses: Vec<(Name, IpAddr)> = match service.is_headless() {
+            true => {
+                let endpoints =
+                    named.iter().filter_map(|(target, name)| Some((name.clone(), target.endpoint?.address())));
+                endpoints.collect()
             }
-        }
+            false => service.all_addresses().map(|address| (own.clone(), address)).collect(),
+        };
+        let targets: Vec<_> = named.into_iter().map(|(target, name)| (target.port, name)).collect();
+        // Addresses help whoever is told a target.
+        let addresses = if targets.is_empty() { &[] } else { &*addresses };
+        self.sections.targets(name, &targets, addresses);
     }
 
     /// What a target is called; none when that is too long for a name.
@@ -184,30 +161,81 @@ impl Answering<'_> {
     fn below_apex(&self, labels: &[u8]) -> Option<Name> {
         service_name(labels, self.zone.apex())
     }
+}
 
-    fn addresses(&mut self, name: &Name, rtype: RecordType, addresses: &[IpAddr]) {
+/// The sections of an answer, as far as there is room.
+pub(crate) struct Sections<'a> {
+    authority: &'a Authority,
+    room: usize,
+    pub(crate) message: Message,
+}
+
+impl<'a> Sections<'a> {
+    /// Empty ones, of the authority for its zone.
+    pub(crate) fn new(authority: &'a Authority, question: &Question) -> Self {
+        let mut message = Message::response(question.clone(), Rcode::NOERROR);
+        message.flags = message.flags.with(Flags::AA, true);
+        Self { authority, room: MAX_RECORDS_LEN, message }
+    }
+
+    /// A record of the zone.
+    pub(crate) fn record(&self, name: &Name, rtype: RecordType, rdata: Rdata) -> Record {
+        self.authority.record(name, rtype, rdata)
+    }
+
+    /// The addresses of that type.
+    pub(crate) fn addresses(&mut self, name: &Name, rtype: RecordType, addresses: &[IpAddr]) {
         for address in addresses.iter().filter(|address| [type_of(**address), RecordType::ANY].contains(&rtype)) {
             self.answer(self.record(name, type_of(*address), address_data(*address)));
         }
     }
 
-    fn record(&self, name: &Name, rtype: RecordType, rdata: Rdata) -> Record {
-        self.zone.authority.record(name, rtype, rdata)
+    /// The SRV records of those targets, which are told once each, and their addresses beside them (RFC 2782).
+    pub(crate) fn targets(&mut self, name: &Name, targets: &[(u16, Name)], addresses: &[(Name, IpAddr)]) {
+        // As they come; what is asked for is told once (RFC 2181 5).
+        let mut told = HashSet::new();
+        let once: Vec<_> = targets.iter().filter(|target| told.insert(*target)).collect();
+        // At most 100.
+        let weight = (WEIGHTS / once.len().max(1)).max(1) as u16;
+        for (port, target) in once {
+            self.answer(self.record(name, RecordType::SRV, Rdata::srv(0, weight, *port, target)));
+        }
+        let mut beside = HashSet::new();
+        for (target, address) in addresses.iter().filter(|(_, address)| beside.insert(*address)) {
+            self.beside(target, &[*address]);
+        }
     }
 
-    fn answer(&mut self, record: Record) {
+    /// Puts a record into the answer section.
+    pub(crate) fn answer(&mut self, record: Record) {
         if self.take_room(OWNER_LEN, &record.rdata) {
             self.message.answers.push(record);
         }
     }
 
-    fn beside(&mut self, name: &Name, addresses: &[IpAddr]) {
+    /// Puts addresses into the additional section.
+    pub(crate) fn beside(&mut self, name: &Name, addresses: &[IpAddr]) {
         for address in addresses {
-            let record = self.record(name, type_of(*address), address_data(*address));
-            if self.take_room(name.as_wire().len(), &record.rdata) {
-                self.message.additionals.push(record);
-            }
+            self.put_beside(self.record(name, type_of(*address), address_data(*address)));
         }
+    }
+
+    /// Puts a record into the additional section.
+    pub(crate) fn put_beside(&mut self, record: Record) {
+        if self.take_room(record.name.as_wire().len(), &record.rdata) {
+            self.message.additionals.push(record);
+        }
+    }
+
+    /// Says that there is nothing, or nothing more (RFC 2308 2).
+    pub(crate) fn deny(&mut self) {
+        self.message.authorities.push(self.authority.soa.clone());
+    }
+
+    /// The answer.
+    pub(crate) fn finish(self, question: &Question) -> Answer {
+        // There is room for every record that is put in.
+        Answer::new(&self.message).unwrap_or_else(|_| Answer::failure(question.clone(), Rcode::SERVFAIL, None))
     }
 
     /// Whether there is room for a record; it is taken.

@@ -200,7 +200,14 @@ fn objects() -> impl Strategy<Value = Object> {
 }
 
 fn changes() -> impl Strategy<Value = Change> {
-    let kinds = prop::sample::select(vec![Kind::Namespace, Kind::Service, Kind::Endpoints, Kind::Pod]);
+    let kinds = prop::sample::select(vec![
+        Kind::Namespace,
+        Kind::Service,
+        Kind::Endpoints,
+        Kind::Pod,
+        Kind::Export,
+        Kind::Import,
+    ]);
     prop_oneof![
         6 => objects().prop_map(Change::Apply),
         2 => objects().prop_map(|object| Change::Delete(object.kind(), object.key())),
@@ -219,6 +226,7 @@ fn fold(changes: &[Change]) -> Vec<Object> {
             Change::Delete(kind, key) => {
                 there.remove(&(*kind, key.clone()));
             }
+            Change::Absent(kind) => there.retain(|(other, _), _| other != kind),
             Change::Replace(kind, objects) => {
                 there.retain(|(other, _), _| other != kind);
                 for object in objects.iter().filter(|object| object.kind() == *kind) {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::access::ApiAccess;
 use super::fault::{WatchFault, root_of};
-use super::objects::{Collection, Event, Page, Raw};
+use super::objects::{Collection, Event, Page, Resources};
 
 /// Objects of a page.
 const PAGE_SIZE: u32 = 500;
@@ -31,13 +31,15 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct ApiTimes {
     /// Until a page of a list is there, or a watch stands.
     pub request: Duration,
+    /// A resource that the server need not have is looked for again after so long.
+    pub absent: Duration,
     /// How long a watch lasts; one that has said nothing for a little longer is dead. In whole seconds.
     pub watch: Duration,
 }
 
 impl Default for ApiTimes {
     fn default() -> Self {
-        Self { request: Duration::from_secs(30), watch: Duration::from_secs(60) }
+        Self { request: Duration::from_secs(30), absent: Duration::from_secs(10), watch: Duration::from_secs(60) }
     }
 }
 
@@ -64,8 +66,11 @@ impl Api {
     }
 
     /// The page of a list that `token` leads to.
-    pub(super) async fn page<T: Raw>(&mut self, token: Option<String>) -> Result<Page<T>, WatchFault> {
-        let collection = T::COLLECTION;
+    pub(super) async fn page<T: DeserializeOwned>(
+        &mut self,
+        collection: Collection,
+        token: Option<String>,
+    ) -> Result<Page<T>, WatchFault> {
         let fields = collection.fields.map(str::to_owned);
         let params = ListParams {
             field_selector: fields,
@@ -84,6 +89,29 @@ impl Api {
         };
         let page = timeout(patience, page).await.unwrap_or(Err(WatchFault::Silent(patience)));
         self.keep_if_well(page)
+    }
+
+    /// Whether the server has that collection. Whoever may ask the server anything may ask for that.
+    pub(super) async fn has(&mut self, collection: Collection) -> Result<bool, WatchFault> {
+        let patience = self.times.request;
+        let resources = async {
+            let request = http::Request::get(collection.discovery()).body(Vec::new());
+            let body = self.send("get", collection, request.map_err(kube::core::request::Error::BuildRequest)).await?;
+            let mut octets = Vec::new();
+            let read = body.take(MAX_EVENT).read_to_end(&mut octets).await;
+            read.map_err(|error| WatchFault::Unreachable(root_of(&error)))?;
+            parse::<Resources>(&octets, collection)
+        };
+        match timeout(patience, resources).await.unwrap_or(Err(WatchFault::Silent(patience))) {
+            Ok(resources) => Ok(resources.have(collection.resource)),
+            Err(fault) if fault.is_not_found() => Ok(false),
+            Err(fault) => self.keep_if_well(Err(fault)),
+        }
+    }
+
+    /// How long until a resource that is not there is looked for again.
+    pub(super) fn absent(&self) -> Duration {
+        self.times.absent
     }
 
     /// Watches what changes after `version`.
@@ -132,7 +160,7 @@ impl Api {
 
 impl Watch {
     /// The next event; none when the watch has ended in order.
-    pub(super) async fn next<T: Raw>(&mut self) -> Result<Option<Event<T>>, WatchFault> {
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<Event<T>>, WatchFault> {
         self.line.clear();
         let mut bounded = (&mut self.lines).take(MAX_EVENT);
         let read = timeout(self.patience, bounded.read_until(b'\n', &mut self.line)).await;

@@ -121,6 +121,11 @@ impl WatchFault {
         matches!(self, Self::Refused { code: 410, .. })
     }
 
+    /// Whether it is that there is no such thing (404).
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code: 404, .. })
+    }
+
     /// Whether whoever knows of those learns something new: the log has one line for a server that is gone, not one for
     /// each kind, or for each try.
     pub(super) fn is_news(&self, known: &BTreeMap<Kind, Self>) -> bool {

@@ -13,7 +13,7 @@ use super::api::{Api, Watch};
 use super::backoff::BackOff;
 use super::fault::WatchFault;
 use super::keeper::News;
-use super::objects::{Event, Raw};
+use super::objects::{Collection, Event, Raw};
 use crate::metrics::CatalogMetrics;
 use crate::{Change, LabelReader};
 
@@ -23,6 +23,10 @@ const STEADY: Duration = Duration::from_secs(1);
 /// Whoever follows one kind.
 pub(super) struct Follower {
     api: Api,
+    /// Where the objects are; none when that has to be looked for.
+    collection: Option<Collection>,
+    /// Whether the server does not have them.
+    is_absent: bool,
     news: mpsc::Sender<News>,
     metrics: Arc<CatalogMetrics>,
     labels: LabelReader,
@@ -42,6 +46,8 @@ enum Ended {
     Watched(Option<WatchFault>),
     /// There was no list, or the watch could not be opened.
     Failed(WatchFault),
+    /// The server does not have such objects.
+    Absent,
 }
 
 impl From<WatchFault> for Ended {
@@ -53,7 +59,7 @@ impl From<WatchFault> for Ended {
 impl Follower {
     pub(super) fn new(api: Api, news: mpsc::Sender<News>, metrics: Arc<CatalogMetrics>) -> Self {
         let (labels, heard) = (LabelReader::default(), SystemTime::now());
-        Self { api, news, metrics, labels, version: None, heard, fault: None }
+        Self { api, collection: None, is_absent: false, news, metrics, labels, version: None, heard, fault: None }
     }
 
     /// Follows, until nobody wants to know.
@@ -63,6 +69,13 @@ impl Follower {
             let began = Instant::now();
             let fault = match self.turn::<T>().await {
                 Ended::Unheard => return,
+                Ended::Absent => {
+                    if self.note_absent::<T>().await.is_err() {
+                        return;
+                    }
+                    sleep(self.api.absent()).await;
+                    continue;
+                }
                 Ended::Watched(fault) => {
                     if began.elapsed() >= STEADY {
                         back_off.reset();
@@ -74,7 +87,9 @@ impl Follower {
                 }
                 Ended::Failed(fault) => {
                     self.note::<T>(Some(&fault));
-                    Some(fault).filter(|fault| !fault.is_gone())
+                    // What is not there is looked for first.
+                    let is_known = fault.is_gone() || fault.is_not_found() && !T::VERSIONS.is_empty();
+                    Some(fault).filter(|_| !is_known)
                 }
             };
             if let Some(fault) = fault
@@ -95,11 +110,12 @@ impl Follower {
     }
 
     async fn open<T: Raw>(&mut self) -> Result<Watch, Ended> {
+        let collection = self.locate::<T>().await?;
         let version = match self.version.clone() {
             Some(version) => version,
-            None => self.list::<T>().await?,
+            None => self.list::<T>(collection).await?,
         };
-        let watch = self.api.watch(T::COLLECTION, &version).await?;
+        let watch = self.api.watch(collection, &version).await?;
         self.heard = SystemTime::now();
         if self.fault.take().is_some() {
             self.tell(News::Resumed(T::COLLECTION.kind)).await?;
@@ -107,12 +123,42 @@ impl Follower {
         Ok(watch)
     }
 
+    /// Where the objects are, among the versions that the server may have.
+    async fn locate<T: Raw>(&mut self) -> Result<Collection, Ended> {
+        if T::VERSIONS.is_empty() {
+            return Ok(T::COLLECTION);
+        }
+        if let Some(known) = self.collection {
+            return Ok(known);
+        }
+        for version in T::VERSIONS {
+            if self.api.has(*version).await? {
+                if std::mem::take(&mut self.is_absent) {
+                    tracing::info!(resource = version.resource, group = version.group, "the API server has it now");
+                }
+                return Ok(*self.collection.insert(*version));
+            }
+        }
+        Err(Ended::Absent)
+    }
+
+    /// Tells that there are no such objects, unless that is known.
+    async fn note_absent<T: Raw>(&mut self) -> Result<(), Ended> {
+        let Collection { kind, resource, group, .. } = T::COLLECTION;
+        self.fault = None;
+        if !std::mem::replace(&mut self.is_absent, true) {
+            tracing::info!(resource, group, "the API server does not have it; it is looked for now and then");
+            self.tell(News::Changed(Change::Absent(kind), self.labels.left_out(), Instant::now())).await?;
+        }
+        Ok(())
+    }
+
     /// Tells everything there is. What changes meanwhile comes with the watch.
-    async fn list<T: Raw>(&mut self) -> Result<String, Ended> {
+    async fn list<T: Raw>(&mut self, collection: Collection) -> Result<String, Ended> {
         let mut objects = Vec::new();
         let mut token = None;
         let version = loop {
-            let page = self.api.page::<T>(token).await?;
+            let page = self.api.page::<T>(collection, token).await?;
             let items = page.items.unwrap_or_default().into_iter();
             objects.extend(items.filter_map(|raw| raw.trim(&mut self.labels)));
             match page.metadata.next.filter(|next| !next.is_empty()) {
@@ -172,6 +218,9 @@ impl Follower {
         }
         if fault.is_some_and(WatchFault::wants_list) {
             self.version = None;
+        }
+        if fault.is_some_and(WatchFault::is_not_found) {
+            self.collection = None;
         }
     }
 

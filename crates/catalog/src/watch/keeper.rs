@@ -88,7 +88,7 @@ impl Keeper {
                 let kind = match &change {
                     Change::Apply(object) => object.kind(),
                     Change::Delete(kind, _) => *kind,
-                    Change::Replace(kind, _) => {
+                    Change::Replace(kind, _) | Change::Absent(kind) => {
                         // A list says that changes come again.
                         self.faults.remove(kind);
                         *kind
@@ -156,7 +156,7 @@ impl Keeper {
         let sync = self.catalog.load().sync();
         let is_stale = self.age().is_some_and(|age| age >= self.stale_after);
         self.metrics.set_stale(is_stale);
-        self.metrics.set_missing(self.picture.missing());
+        self.metrics.set_missing(self.picture.missing().chain(self.picture.missing_of_set()));
         let became_stale = is_stale && !self.state.borrow().is_stale;
         self.state.send_if_modified(|state| {
             let is_new = state.sync != sync || state.is_stale != is_stale || state.faults != self.faults;

@@ -9,13 +9,16 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Endpoint, EndpointSlice, Key, Kind, Label, LabelReader, Object, Pod, Port, Protocol, Service, ServiceKind,
+    Endpoint, EndpointSlice, Imported, Key, Kind, Label, LabelReader, Object, Pod, Port, Protocol, Service,
+    ServiceExport, ServiceKind,
 };
 
 /// An object as the API gives it.
 pub(super) trait Raw: DeserializeOwned + Send + 'static {
     /// What it becomes.
     const COLLECTION: Collection;
+    /// Where it is in the versions that a server may have, in the order in which they are looked for; none: every server has it.
+    const VERSIONS: &'static [Collection] = &[];
 
     /// What every object has.
     fn meta(&self) -> &Meta;
@@ -61,10 +64,14 @@ pub(super) struct Meta {
 }
 
 /// The labels that matter.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Labels {
     #[serde(rename = "kubernetes.io/service-name")]
     service: Option<String>,
+    #[serde(rename = "multicluster.kubernetes.io/service-name")]
+    import: Option<String>,
+    #[serde(rename = "multicluster.kubernetes.io/source-cluster")]
+    cluster: Option<String>,
 }
 
 /// A page of a list.
@@ -245,8 +252,14 @@ impl Raw for RawSlice {
 
     fn trim(self, labels: &mut LabelReader) -> Option<Object> {
         let Self { metadata, ports: raw_ports, endpoints } = self;
+        let mut of = |text: Option<String>| text.filter(|text| !text.is_empty()).and_then(|text| labels.read(&text));
+        let Labels { service, import, cluster } = metadata.labels.unwrap_or_default();
+        let (service, import) = (of(service), of(import));
+        let imported = import.map(|service| Box::new(Imported { service, cluster: of(cluster) }));
         // A slice without a service is nobody's.
-        let service = metadata.labels.and_then(|labels| labels.service).filter(|service| !service.is_empty())?;
+        if service.is_none() && imported.is_none() {
+            return None;
+        }
         let mut endpoint = |raw: RawEndpoint| Endpoint {
             // Those of type FQDN are no addresses.
             addresses: addresses(raw.addresses.iter().flatten()),
@@ -257,7 +270,8 @@ impl Raw for RawSlice {
         Some(Object::Endpoints(EndpointSlice {
             namespace: labels.read(&metadata.namespace)?,
             name: metadata.name.into(),
-            service: labels.read(&service)?,
+            service,
+            imported,
             ports: ports(raw_ports, labels),
             endpoints: endpoints.into_iter().filter(|endpoint| !endpoint.addresses.is_empty()).collect(),
         }))
@@ -305,6 +319,103 @@ impl Raw for RawPod {
         }
         let namespace: Label = labels.read(&metadata.namespace)?;
         Some(Object::Pod(Pod { namespace, name: metadata.name.into(), addresses: own }))
+    }
+}
+
+/// The group of exports and imports (KEP-1645).
+const MULTICLUSTER: &str = "multicluster.x-k8s.io";
+
+impl Collection {
+    const fn multicluster(kind: Kind, path: &'static str, resource: &'static str) -> Self {
+        Self { kind, path, resource, group: MULTICLUSTER, fields: None }
+    }
+
+    /// Where the server says which resources it has of that version.
+    pub(super) fn discovery(&self) -> &'static str {
+        self.path.rsplit_once('/').map_or(self.path, |(version, _)| version)
+    }
+}
+
+/// The resources of a version.
+#[derive(Debug, Deserialize)]
+pub(super) struct Resources {
+    resources: Option<Vec<Resource>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Resource {
+    name: String,
+}
+
+impl Resources {
+    /// Whether one is called so.
+    pub(super) fn have(&self, name: &str) -> bool {
+        self.resources.iter().flatten().any(|resource| resource.name == name)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawExport {
+    metadata: Meta,
+}
+
+impl Raw for RawExport {
+    const COLLECTION: Collection = Self::VERSIONS[0];
+    const VERSIONS: &'static [Collection] = &[
+        Collection::multicluster(Kind::Export, "/apis/multicluster.x-k8s.io/v1beta1/serviceexports", "serviceexports"),
+        Collection::multicluster(Kind::Export, "/apis/multicluster.x-k8s.io/v1alpha1/serviceexports", "serviceexports"),
+    ];
+
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self, labels: &mut LabelReader) -> Option<Object> {
+        let Meta { namespace, name, .. } = self.metadata;
+        Some(Object::Export(ServiceExport { namespace: labels.read(&namespace)?, name: labels.read(&name)? }))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawImport {
+    metadata: Meta,
+    #[serde(default)]
+    spec: ImportSpec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ImportSpec {
+    #[serde(rename = "type")]
+    of: Option<String>,
+    ips: Option<Vec<String>>,
+    ports: Option<Vec<RawPort>>,
+}
+
+impl Raw for RawImport {
+    const COLLECTION: Collection = Self::VERSIONS[0];
+    const VERSIONS: &'static [Collection] = &[
+        Collection::multicluster(Kind::Import, "/apis/multicluster.x-k8s.io/v1beta1/serviceimports", "serviceimports"),
+        Collection::multicluster(Kind::Import, "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports", "serviceimports"),
+    ];
+
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+
+    fn trim(self, labels: &mut LabelReader) -> Option<Object> {
+        let Self { metadata, spec } = self;
+        let kind = match spec.of.as_deref() {
+            Some("Headless") => ServiceKind::Headless,
+            _ => ServiceKind::ClusterIp(addresses(spec.ips.iter().flatten())),
+        };
+        Some(Object::Import(Service {
+            namespace: labels.read(&metadata.namespace)?,
+            name: labels.read(&metadata.name)?,
+            kind,
+            ports: ports(spec.ports, labels),
+            publish_not_ready: false,
+        }))
     }
 }
 

@@ -82,7 +82,7 @@ fn slices_are_read_whatever_is_missing() {
     };
     // The server writes null for an empty list of these.
     let none = slice(r#""addressType":"IPv4","endpoints":null,"ports":null"#);
-    assert_eq!((&*none.name, none.service, none.endpoints.len()), ("web.a_1", label("web"), 0));
+    assert_eq!((&*none.name, none.service, none.endpoints.len()), ("web.a_1", Some(label("web")), 0));
     let some = slice(
         r#""addressType":"IPv4","ports":[{"name":"","port":8080,"protocol":"TCP"},{"name":"any","port":null}],"endpoints":[
         {"addresses":["10.1.0.1"]},
