@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic with its cause is the report")]
 #![allow(clippy::print_stderr, reason = "what cannot run and what went wrong is told to whoever runs the tests")]
 
+pub mod busy;
 pub mod client;
 pub mod cluster;
+pub mod documented;
 pub mod grpc;
 pub mod kube_api;
 pub mod ordinary;

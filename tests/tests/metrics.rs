@@ -1,51 +1,10 @@
 //! `docs/metrics.md` and the programs say the same: families, types, labels, values.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use strait_tests::client::{tls, udp};
+use strait_tests::busy::{busy_clusters, kubernetes_cluster, make_traffic};
+use strait_tests::documented::{Families, Labels, documented};
 use strait_tests::program::repository;
-use strait_tests::{
-    Cluster, ClusterPlan, Folder, Home, KubeApi, Leaf, OrdinaryServer, Reply, ScriptedServer, ask, ask_tcp, ask_udp,
-    eventually, query, until,
-};
-use strait_wire::Class;
-
-/// Label values by label; no values listed means that configuration gives them.
-type Labels = BTreeMap<String, BTreeSet<String>>;
-
-/// A family: its type, and its labels with the values seen or listed.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Family {
-    kind: String,
-    labels: Labels,
-}
-
-type Families = BTreeMap<String, Family>;
-
-/// The tables of `docs/metrics.md`.
-fn documented() -> Families {
-    let text = std::fs::read_to_string(repository().join("docs/metrics.md")).unwrap();
-    let mut families = Families::new();
-    for row in text.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let [name, kind, labels, _meaning] = cells[..] else { panic!("a row of {} cells: {row}", cells.len()) };
-        let family = Family { kind: kind.to_owned(), labels: listed(labels) };
-        let before = families.insert(name.trim_matches('`').to_owned(), family);
-        assert_eq!(before, None, "{name} is documented twice");
-    }
-    families
-}
-
-/// `` `zone`, `transport` (udp, tcp) ``
-fn listed(cell: &str) -> Labels {
-    let pieces: Vec<&str> = cell.split('`').collect();
-    let values = |text: &str| -> BTreeSet<String> {
-        let inside = text.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
-        inside.map_or_else(BTreeSet::new, |(inside, _)| inside.split(", ").map(str::to_owned).collect())
-    };
-    pieces[1..].chunks(2).map(|pair| (pair[0].to_owned(), values(pair[1]))).collect()
-}
+use strait_tests::{eventually, until};
 
 /// A page of `/metrics`, added to `families`.
 fn read(page: &str, families: &mut Families) {
@@ -68,58 +27,6 @@ fn read(page: &str, families: &mut Families) {
             }
         }
     }
-}
-
-/// Two peered clusters that have seen every kind of traffic.
-fn busy_clusters() -> (Cluster, Cluster, (ScriptedServer, OrdinaryServer)) {
-    // In lower case: over UDP the case is random.
-    let upstream =
-        ScriptedServer::start(|received| match received.question().name.to_lowercase().to_string().as_str() {
-            "big.example." if !received.tcp => vec![Reply::truncated(received)],
-            "forged.example." => {
-                let good = Reply::address(received, "192.0.2.1");
-                vec![good.clone().with_wrong_id(), good]
-            }
-            _ => vec![Reply::address(received, "192.0.2.1")],
-        });
-    let zone = "@ 30 IN SOA ns h 1 2 3 4 5\n@ 30 IN NS ns\nns 30 IN A 10.2.0.10\nweb.shop.svc 30 IN A 10.2.0.1\n";
-    let cluster_dns = OrdinaryServer::start(&[("cluster.local.", zone)]);
-    let a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"]))
-        .agent(&format!("upstreams: {{ servers: [\"{}\"] }}", upstream.address()))
-        .agent("zones: [{ name: static.example, records: [{ name: api, type: A, value: 192.0.2.1 }] }]")
-        .start();
-    let b = ClusterPlan::new("cluster-b", Home::ClusterDns(cluster_dns.address())).start();
-    a.add_peer(&b, &b.endpoints("tls"));
-    b.add_peer(&a, &a.endpoints("grpc"));
-    (a, b, (upstream, cluster_dns))
-}
-
-fn make_traffic(a: &Cluster, b: &Cluster) {
-    // Static, upstream twice (a miss and a hit), truncated, forged, a peer's, a name without a zone at b's agent.
-    for name in ["api.static.example", "www.example", "www.example", "big.example", "forged.example"] {
-        ask(a.dns, name, "A");
-    }
-    a.resolve("web.shop.svc.cluster-b.example.com");
-    ask(b.dns, "nobody.knows.example", "A");
-    ask(a.dns, "api.static.example", "TYPE65399");
-    ask_tcp(a.dns, &query("api.static.example", "A")).unwrap();
-    // Another class; a datagram that is no question.
-    let mut chaos = query("version.bind", "TXT");
-    chaos.questions[0].class = Class(3);
-    ask_udp(a.dns, &chaos).unwrap();
-    udp(a.dns).unwrap().send(b"hello").unwrap();
-    // At the gateway: a stranger, and a peer that asks for what it may not have.
-    assert!(tls(b.gateway().seat.tls, None, &["dot"]).and_then(|mut s| s.ask(&query("a.example", "A"))).is_err());
-    let peer = a.authority().issue(&Leaf::of("spiffe://cluster-a.example.com/gateway"));
-    tls(b.gateway().seat.tls, Some(&peer), &["dot"]).unwrap().ask(&query("a.example", "A")).unwrap();
-}
-
-/// A cluster whose gateway answers from a Kubernetes API.
-fn kubernetes_cluster() -> (Cluster, KubeApi, Folder) {
-    let (api, folder) = (KubeApi::start(), Folder::new());
-    let kubeconfig = folder.write("kubeconfig", api.kubeconfig("gateway"));
-    let keys = format!("kubeconfig: {}, pods: verified", kubeconfig.display());
-    (ClusterPlan::new("cluster-c", Home::Kubernetes(keys)).start(), api, folder)
 }
 
 #[test]

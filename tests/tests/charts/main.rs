@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic with its cause is the report")]
 
 mod configuration;
+mod monitoring;
 mod objects;
 mod scripts;
 mod security;

@@ -34,6 +34,10 @@ fn wrong_values_are_refused_with_words() {
             "autoscaling.minReplicas is over autoscaling.maxReplicas",
         ),
         (&["podDisruptionBudget.minAvailable=1"], "podDisruptionBudget: give one of maxUnavailable and minAvailable"),
+        (
+            &["monitoring.prometheusRule.enabled=true", "monitoring.prometheusRule.disabled={StraitNothing}"],
+            "there is no alert StraitNothing",
+        ),
     ];
     let agent: &[(&[&str], &str)] = &[
         (&["mode=sidecar"], "at '/mode': value must be one of"),
