@@ -1,5 +1,6 @@
 //! Load generators: how questions are sent, and what is kept of the answers.
 
+pub(crate) mod api;
 pub(crate) mod tls;
 pub(crate) mod udp;
 mod window;

@@ -1,5 +1,6 @@
 //! The parts of the benchmark, each asked for by its name.
 
+mod catalog;
 mod clients;
 mod cold;
 mod dnsperf;
@@ -33,6 +34,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: "memory", about: "memory with ten thousand names, and after churn", run: memory::run },
     Part { name: "start", about: "from the start to the first static answer", run: start::run },
     Part { name: "overload", about: "three times as many questions as can be answered", run: overload::run },
+    Part { name: "catalog", about: "a gateway with ten thousand Kubernetes services, and changes", run: catalog::run },
     Part { name: "soak", about: "minutes of steady load: memory and descriptors", run: soak::run },
     Part { name: "instructions", about: "instructions of an answer, counted by callgrind", run: instructions::run },
 ];

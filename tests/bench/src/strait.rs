@@ -70,7 +70,22 @@ pub(crate) fn gateway(place: &Place, pki: &Pki, scheme: Scheme) -> anyhow::Resul
     let folder = place.folder("gateway")?;
     let words = [("SCHEME", scheme.to_string()), ("PKI_B", pki.asked())];
     let names = Names::fresh(PEER_ZONE);
-    let mut gateway = start(place, "gateway", &folder, include_str!("../strait/gateway.yaml"), &words, names)?;
+    let gateway = start(place, "gateway", &folder, include_str!("../strait/gateway.yaml"), &words, names)?;
+    with_peer(place, pki, gateway, &folder)
+}
+
+/// The gateway that follows that API server, and the other cluster as its peer.
+pub(crate) fn catalog_gateway(place: &Place, pki: &Pki, api: SocketAddr) -> anyhow::Result<Contender> {
+    let folder = place.folder("gateway")?;
+    let words = [("PKI_B", pki.asked()), ("API", api.to_string())];
+    fill(include_str!("../strait/kubeconfig.yaml"), &words, &folder.join("kubeconfig.yaml"))?;
+    let names = Names::fresh(PEER_ZONE);
+    let gateway = start(place, "gateway", &folder, include_str!("../strait/catalog.yaml"), &words, names)?;
+    with_peer(place, pki, gateway, &folder)
+}
+
+/// The gateway in `folder` with the other cluster as its peer.
+fn with_peer(place: &Place, pki: &Pki, mut gateway: Contender, folder: &Path) -> anyhow::Result<Contender> {
     let socket = folder.join("gateway.sock");
     let program = gateway.programs.first_mut().context("a gateway is a program")?;
     program.wait_until(|| socket.exists())?;

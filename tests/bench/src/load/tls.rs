@@ -96,7 +96,8 @@ impl TlsLoad {
         Ok(total)
     }
 
-    async fn connect(&self) -> anyhow::Result<TlsStream<TcpStream>> {
+    /// A connection that stands.
+    pub(crate) async fn connect(&self) -> anyhow::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.server).await.with_context(|| format!("connecting to {}", self.server))?;
         stream.set_nodelay(true)?;
         let name = ServerName::try_from(self.name.clone())?;
