@@ -84,11 +84,28 @@ impl PeerSettings {
         }
     }
 
-    /// The one of its zones that an answer about `name` must lie in.
-    fn zone_of(&self, name: &Name) -> &Name {
+    /// What an answer about `name` may speak of.
+    fn scope_of(&self, name: &Name) -> Scope<'_> {
         let others = || self.also.iter().find(|zone| name.is_within(zone));
-        if name.is_within(&self.suffix) { &self.suffix } else { others().unwrap_or(&self.suffix) }
+        match (name.is_within(&self.suffix), &self.own_cluster) {
+            (true, _) => Scope::Zone(&self.suffix),
+            // What leads to a peer from elsewhere are the addresses that are its.
+            (false, Some(_)) => Scope::Address { names: &self.suffix },
+            (false, None) => Scope::Zone(others().unwrap_or(&self.suffix)),
+        }
     }
+}
+
+/// What an answer may speak of.
+#[derive(Clone, Copy)]
+enum Scope<'a> {
+    /// Names of that zone.
+    Zone(&'a Name),
+    /// The address asked for, and of its names those within that zone.
+    Address {
+        /// The zone.
+        names: &'a Name,
+    },
 }
 
 /// Links to a peer's gateways. Works from [`Peer::start`] on until dropped.
@@ -174,7 +191,7 @@ impl Peer {
         let started = Instant::now();
         let race = || Race::new(shared, ask, &wire, started);
         let Some((index, link)) = shared.choose(&[]) else { return Box::pin(race().run()).await };
-        let mut first = shared.endpoints[index].ask(&link, &wire, ask, shared.settings.zone_of(&ask.question.name));
+        let mut first = shared.endpoints[index].ask(&link, &wire, ask, shared.settings.scope_of(&ask.question.name));
         let race = match first.in_time().await {
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(error)) => race().after(index, error),

@@ -11,8 +11,8 @@ use strait_wire::{Answer, CheckError, Name, Rcode};
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
-use super::HealthSettings;
 use super::health::{Change, Health};
+use super::{HealthSettings, Scope};
 use crate::exchange::LinkError;
 use crate::link::{Asked, Link};
 use crate::metrics::{Reason, ServerMetrics};
@@ -101,10 +101,10 @@ impl Endpoint {
     }
 
     /// Asks once. The caller bounds the time.
-    pub(super) fn ask<'a>(&'a self, link: &'a Link, wire: &'a [u8], ask: &'a Ask, zone: &'a Name) -> Try<'a> {
+    pub(super) fn ask<'a>(&'a self, link: &'a Link, wire: &'a [u8], ask: &'a Ask, scope: Scope<'a>) -> Try<'a> {
         self.metrics.asked();
         let in_flight = InFlight::enter(&self.in_flight);
-        Try { endpoint: self, asked: link.send(wire), ask, zone, _in_flight: in_flight }
+        Try { endpoint: self, asked: link.send(wire), ask, scope, _in_flight: in_flight }
     }
 
     /// A health question, or making the connection, went well or failed.
@@ -147,7 +147,7 @@ pub(super) struct Try<'a> {
     endpoint: &'a Endpoint,
     asked: Result<Asked<'a>, LinkError>,
     ask: &'a Ask,
-    zone: &'a Name,
+    scope: Scope<'a>,
     _in_flight: InFlight<'a>,
 }
 
@@ -158,7 +158,7 @@ impl Try<'_> {
             Ok(asked) => asked.in_time().await?,
             Err(error) => Err(error.clone()),
         };
-        Some(self.endpoint.judge_answer(outcome, self.ask, self.zone))
+        Some(self.endpoint.judge_answer(outcome, self.ask, self.scope))
     }
 
     /// Waits for the answer.
@@ -167,7 +167,7 @@ impl Try<'_> {
             Ok(asked) => asked.answer().await,
             Err(error) => Err(error),
         };
-        self.endpoint.judge_answer(outcome, self.ask, self.zone)
+        self.endpoint.judge_answer(outcome, self.ask, self.scope)
     }
 }
 
@@ -176,9 +176,9 @@ impl Endpoint {
         &self,
         outcome: Result<(Bytes, Duration), LinkError>,
         ask: &Ask,
-        zone: &Name,
+        scope: Scope<'_>,
     ) -> Result<Answer, TryError> {
-        let answer = check(outcome, ask, zone).and_then(|(answer, dropped, took)| {
+        let answer = check(outcome, ask, scope).and_then(|(answer, dropped, took)| {
             if dropped > 0 {
                 self.metrics.dropped.inc_by(dropped as u64);
             }
@@ -200,7 +200,7 @@ impl Endpoint {
 fn check(
     outcome: Result<(Bytes, Duration), LinkError>,
     ask: &Ask,
-    zone: &Name,
+    scope: Scope<'_>,
 ) -> Result<(Answer, usize, Duration), (TryError, Reason)> {
     let (response, took) = outcome.map_err(|error| match error {
         LinkError::Lost(cause) => (TryError::Lost(cause.to_string()), Reason::Connection),
@@ -208,22 +208,24 @@ fn check(
         LinkError::Full => (TryError::Full, Reason::Full),
     })?;
     let bad = |text: String| (TryError::BadAnswer(text), Reason::BadAnswer);
-    let (answer, dropped) = believed(&response, ask, zone).map_err(|error| bad(error.to_string()))?;
+    let (answer, dropped) = believed(&response, ask, scope).map_err(|error| bad(error.to_string()))?;
     match answer.is_truncated() {
         true => Err(bad("truncated although not over UDP".to_owned())),
         false => Ok((answer, dropped, took)),
     }
 }
 
-/// What of a response is believed of a server of `zone`: what lies in that zone; of a name that leads here from elsewhere,
-/// which is that of an address of its, what names nothing outside the zone.
-fn believed(response: &[u8], ask: &Ask, zone: &Name) -> Result<(Answer, usize), CheckError> {
-    if ask.question.name.is_within(zone) {
-        return Answer::check(response, &ask.question, zone);
+/// What of a response is believed, and how many records are not.
+fn believed(response: &[u8], ask: &Ask, scope: Scope<'_>) -> Result<(Answer, usize), CheckError> {
+    let question = &ask.question;
+    match scope {
+        Scope::Zone(zone) => Answer::check(response, question, zone),
+        Scope::Address { names } => {
+            let (answer, beside) = Answer::check(response, question, &question.name)?;
+            let (answer, elsewhere) = answer.keep_targets(|name| name.is_within(names))?;
+            Ok((answer, beside + elsewhere))
+        }
     }
-    let (answer, beside) = Answer::check(response, &ask.question, &ask.question.name)?;
-    let (answer, elsewhere) = answer.keep_targets(|name| name.is_within(zone))?;
-    Ok((answer, beside + elsewhere))
 }
 
 /// A health question and its answer, checked, with the time it took.
@@ -237,7 +239,7 @@ pub(super) async fn examine(
         Ok(asked) => asked.answer().await,
         Err(error) => Err(error),
     };
-    let (answer, _, took) = check(outcome, probe, zone).map_err(|(error, _)| error)?;
+    let (answer, _, took) = check(outcome, probe, Scope::Zone(zone)).map_err(|(error, _)| error)?;
     Ok((answer, took))
 }
 

@@ -103,8 +103,8 @@ impl<'a> Race<'a> {
         self.tries += 1;
         self.tried.push(index);
         let (endpoint, ask, wire) = (&self.shared.endpoints[index], self.ask, self.wire);
-        let zone = self.shared.settings.zone_of(&self.ask.question.name);
-        self.running.push(Box::pin(async move { (index, endpoint.ask(&link, wire, ask, zone).answer().await) }));
+        let scope = self.shared.settings.scope_of(&self.ask.question.name);
+        self.running.push(Box::pin(async move { (index, endpoint.ask(&link, wire, ask, scope).answer().await) }));
         true
     }
 
