@@ -43,7 +43,7 @@ fn damages(whole: &str) -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "edited by hand",
             whole.replace("\"inbound\"", "\"inbond\"").into_bytes(),
             ":9:14: unknown field `inbond`, expected one of `name`, `suffix`, `outbound`, `inbound`, `endpoints`, \
-             `trustDomain`, `trustBundle`, `changedAt`\n  9 |       \"inbond\": true,\n    |              ^",
+             `trustDomain`, `trustBundle`, `namespaces`, `addresses`, `changedAt`\n  9 |       \"inbond\": true,\n    |              ^",
         ),
     ]
 }
