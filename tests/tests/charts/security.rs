@@ -95,9 +95,13 @@ fn tokens_are_for_who_asks_the_api_server() {
 const RIGHTS_IN_THE_CLUSTER: &[&str] = &[
     "list endpointslices",
     "list namespaces",
+    "list serviceexports",
+    "list serviceimports",
     "list services",
     "watch endpointslices",
     "watch namespaces",
+    "watch serviceexports",
+    "watch serviceimports",
     "watch services",
 ];
 const WITH_VERIFIED_PODS: &[&str] = &["list pods", "watch pods"];
