@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strait_config::GatewayConfig;
 use strait_federation::{
     AddressSettings, Addresses, AdminService, AdminSettings, AdminSocket, AgentBook, CacheService, DistributionService,
-    Federation, FileStore, InboundBook, InboundPolicy, PeeringService, ProbeService,
+    InboundBook, InboundPolicy, PeeringService, ProbeService,
 };
 use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
 use strait_process::Process;
@@ -15,6 +15,7 @@ use tonic::service::Routes;
 
 use crate::admin::Backend;
 use crate::home::Home;
+use crate::state::Peers;
 use crate::{reverse, trust};
 
 /// Runs until `process.shutdown.stop()` fires and what is in work is done.
@@ -35,7 +36,9 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
         trust_domain: config.identity.credentials.id().trust_domain,
         home_zone: config.home_zone.clone(),
     };
-    let federation = Federation::open(FileStore::open(&config.state)?, own.clone())?;
+    let peers = Peers::open(&config.state, own.clone(), &process.readiness, &stop).await?;
+    let Some(mut peers) = peers else { return Ok(()) };
+    let federation = peers.federation.clone();
     let links = Arc::new(PeerLinks::new(LinkDefaults {
         credentials: config.identity.credentials.clone(),
         own_cluster: own.trust_domain.clone(),
@@ -44,13 +47,14 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     }));
     let trust =
         trust::follow(&federation, config.identity.clone(), Arc::clone(&links), Arc::clone(&inbound), stop.clone());
+    peers.tell(Arc::clone(&links), Arc::clone(&inbound));
 
     let home = Home::start(&config, &link_metrics, &links, &process).await?;
     let addresses = Addresses::start(AddressSettings {
         federation: federation.clone(),
         own: config.reverse.clone(),
         credentials: config.identity.credentials.clone(),
-        state: config.state.clone(),
+        state: config.state.path().to_owned(),
         registry: process.registry.clone(),
     })?;
     let policy = InboundPolicy::new(own.clone(), Arc::clone(&inbound)).with_own_zones(home.own_zones());
@@ -104,5 +108,6 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     listeners.serve(resolver, settings, serve_metrics, stop).await;
     admin.await?;
     home.stop().await;
+    peers.stop().await;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use prometheus::Registry;
 use strait_catalog::{ApiAccess, Catalog, CatalogFeed, CatalogSettings, FeedSettings, FeedState, PodMode, SyncState};
-use strait_config::{KubernetesSettings, PodNames};
+use strait_config::{KubernetesAccess, KubernetesSettings, PodNames};
 use strait_process::Gate;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -37,11 +37,15 @@ impl OwnCatalog {
     }
 }
 
-fn feed_settings(settings: &KubernetesSettings) -> FeedSettings {
-    let access = match settings.kubeconfig.clone() {
-        Some(path) => ApiAccess::Kubeconfig { path, context: settings.context.clone() },
+/// How the API server is reached.
+pub(crate) fn api_access(access: &KubernetesAccess) -> ApiAccess {
+    match access.kubeconfig.clone() {
+        Some(path) => ApiAccess::Kubeconfig { path, context: access.context.clone() },
         None => ApiAccess::InCluster,
-    };
+    }
+}
+
+fn feed_settings(settings: &KubernetesSettings) -> FeedSettings {
     let pods = match settings.pods {
         PodNames::Off => PodMode::Off,
         PodNames::Insecure => PodMode::Insecure,
@@ -52,7 +56,7 @@ fn feed_settings(settings: &KubernetesSettings) -> FeedSettings {
         file: Some(settings.snapshot.clone()),
         cluster_set: settings.cluster_set.is_some(),
         stale_after: settings.stale_after,
-        ..FeedSettings::new(access)
+        ..FeedSettings::new(api_access(&settings.access))
     }
 }
 

@@ -6,6 +6,7 @@ mod catalog;
 mod home;
 mod members;
 mod reverse;
+mod state;
 mod trust;
 
 use std::process::ExitCode;

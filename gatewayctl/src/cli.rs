@@ -67,6 +67,8 @@ enum Command {
     /// Addresses that a node has for itself, for its node-agent to answer on
     #[command(subcommand)]
     NodeAddress(NodeAddressCommand),
+    /// The definitions of the custom resources that keep peers in Kubernetes, for `kubectl apply -f -`
+    Crds,
     /// Two clusters on this machine, to try things out
     Lab(LabArgs),
     /// Completion script for a shell
@@ -132,6 +134,7 @@ impl Cli {
             Command::Pki(command) => Ok(command.run().map(|()| Outcome::Done)?),
             Command::Generate(command) => command.run(&gateway, &mut output).await,
             Command::NodeAddress(command) => Ok(command.run().map(|()| Outcome::Done)?),
+            Command::Crds => crate::crds::run(&mut output),
             Command::Lab(args) => Ok(args.run().await.map(|()| Outcome::Done)?),
             Command::Completion(args) => args.run(&mut output),
         }

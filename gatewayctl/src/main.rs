@@ -5,6 +5,7 @@ mod cache;
 mod cli;
 mod completion;
 mod config;
+mod crds;
 mod generate;
 mod lab;
 mod moments;

@@ -7,7 +7,9 @@ use std::process::Output;
 
 use strait_wire::Message;
 
-use crate::{Authority, Folder, Program, ask, ask_udp, eventually, free_address, gatewayctl, lines, query, until};
+use crate::{
+    Authority, Folder, KubeApi, Program, ask, ask_udp, eventually, free_address, gatewayctl, lines, query, until,
+};
 
 /// What answers for the home zone.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ pub struct ClusterPlan {
     name: String,
     home: Home,
     gateways: usize,
+    /// The kubeconfig of the API server that keeps the gateways' peers; none: each keeps its own in a file.
+    kubeconfig: Option<String>,
     agent_lines: String,
     gateway_lines: String,
     gateway_zones: String,
@@ -37,6 +41,7 @@ impl ClusterPlan {
             name: name.to_owned(),
             home,
             gateways: 1,
+            kubeconfig: None,
             agent_lines: String::new(),
             gateway_lines: String::new(),
             gateway_zones: String::new(),
@@ -47,6 +52,13 @@ impl ClusterPlan {
     #[must_use]
     pub fn gateways(mut self, count: usize) -> Self {
         self.gateways = count;
+        self
+    }
+
+    /// With a state that the gateways share through an API server.
+    #[must_use]
+    pub fn state_in(mut self, api: &KubeApi) -> Self {
+        self.kubeconfig = Some(api.kubeconfig("gateway"));
         self
     }
 
@@ -78,6 +90,9 @@ impl ClusterPlan {
         let suffix = format!("{}.example.com", self.name);
         let at = |name: &str| folder.path(name).to_string_lossy().into_owned();
         succeed(&["pki", "init", "--trust-domain", &suffix, "--dir", &at("ca")]);
+        if let Some(kubeconfig) = &self.kubeconfig {
+            folder.write("kubeconfig", kubeconfig);
+        }
         let mut gateways = Vec::new();
         for number in 0..self.gateways {
             let out = format!("gateway-{number}");
@@ -121,7 +136,7 @@ impl ClusterPlan {
         };
         format!(
             "cluster: {name}\nsuffix: {suffix}\nlisten: [\"tls://{tls}\", \"grpc://{grpc}\"]\nadmin: \"{admin}\"\n\
-             socket: {socket}\nstate: {out}-peers.json\n\
+             socket: {socket}\nstate: {state}\n\
              identity: {{ certificate: {out}/tls.crt, key: {out}/tls.key, trustBundle: ca/ca.crt }}\n\
              health: {{ interval: 500ms, timeout: 500ms }}\nlameduck: 0s\n{backend}{extra}",
             name = self.name,
@@ -129,6 +144,10 @@ impl ClusterPlan {
             grpc = seat.grpc,
             admin = seat.admin,
             socket = seat.socket.display(),
+            state = match self.kubeconfig {
+                Some(_) => format!("{{ kubernetes: {{ kubeconfig: kubeconfig, copy: {out}-peers.json }} }}"),
+                None => format!("{out}-peers.json"),
+            },
             extra = self.gateway_lines,
         )
     }
@@ -325,8 +344,9 @@ pub fn succeed(arguments: &[&str]) -> String {
     printed(&gatewayctl(arguments), arguments)
 }
 
+/// What a run of `gatewayctl` printed, which must have succeeded.
 #[track_caller]
-fn printed(output: &Output, arguments: &[&str]) -> String {
+pub fn printed(output: &Output, arguments: &[&str]) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "gatewayctl {} failed ({}):\n{out}{err}", arguments.join(" "), output.status);
     out.into_owned()

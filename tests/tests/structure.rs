@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "strait-link",
         ],
     ),
-    ("strait-catalog", &["strait-wire", "strait-durable", "strait-resolve"]),
+    ("strait-catalog", &["strait-wire", "strait-durable", "strait-resolve", "strait-federation"]),
     ("strait-config", &["strait-wire", "strait-identity", "strait-resolve", "strait-link"]),
     ("strait-process", &["strait-datagram", "strait-identity", "strait-config", "strait-resolve"]),
     ("gateway", PROGRAM),

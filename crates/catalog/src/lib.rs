@@ -16,6 +16,7 @@ mod metrics;
 mod objects;
 mod picture;
 mod pods;
+mod resources;
 mod reverse;
 mod service;
 mod shards;
@@ -36,6 +37,10 @@ pub use objects::{
 };
 pub use picture::{Picture, Snapshot};
 pub use pods::PodMode;
+pub use resources::{
+    Asking, Herald, HeraldSettings, KubernetesStore, LeaseTimes, Links, Observation, Observe, ResourceSettings,
+    ResourceState,
+};
 pub use reverse::ReverseZone;
 pub use source::{CatalogZone, ZoneSettings};
 pub use watch::{ApiAccess, ApiTimes, CatalogFeed, FeedCounts, FeedError, FeedSettings, FeedState, WatchFault};

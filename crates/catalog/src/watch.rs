@@ -5,15 +5,16 @@
 //!                                                               └─► CatalogFile, FeedState
 //! ```
 //!
-//! This is the only part of the program that speaks to an API server for names, and the only one that knows the client.
+//! This is the only part of the program that speaks to an API server for names. How it is spoken to (`access.rs`, `api.rs`) is
+//! shared with `resources`; nobody else knows the client.
 
-mod access;
-mod api;
-mod backoff;
-mod fault;
-mod follower;
+pub(crate) mod access;
+pub(crate) mod api;
+pub(crate) mod backoff;
+pub(crate) mod fault;
+pub(crate) mod follower;
 mod keeper;
-mod objects;
+pub(crate) mod objects;
 mod saver;
 
 use std::collections::BTreeMap;

@@ -10,10 +10,10 @@ use strait_wire::Name;
 use crate::backend::BackendDraft;
 use crate::context::Context;
 use crate::effective::Effective;
-use crate::files::{Output, OutputKind};
 use crate::identity::IdentityDraft;
 use crate::peers;
 use crate::section::{Located, Section};
+use crate::state::{State, StateDraft};
 use crate::{
     Backend, ConfigErrors, ConfigFile, DaemonSettings, Kind, Loaded, OwnIdentity, files, listen, reverse, units,
 };
@@ -25,7 +25,6 @@ pub(crate) const KEYS: &[&str] = &[
 ];
 
 const SOCKET: &str = "/run/strait/gateway.sock";
-const STATE: &str = "/var/lib/strait/peers.json";
 /// The Kubernetes default.
 const HOME_ZONE: [&[u8]; 2] = [b"cluster", b"local"];
 
@@ -42,8 +41,8 @@ pub struct GatewayConfig {
     pub listen: Vec<(SocketAddr, Alpn)>,
     /// The admin API's Unix socket.
     pub socket: PathBuf,
-    /// The file of peers and delegations.
-    pub state: PathBuf,
+    /// Where peers and delegations are kept.
+    pub state: State,
     /// Who we are.
     pub identity: OwnIdentity,
     /// Where answers come from.
@@ -68,7 +67,7 @@ struct Fields {
     home_zone: Name,
     listen: Vec<(SocketAddr, Alpn)>,
     socket: PathBuf,
-    state: PathBuf,
+    state: StateDraft,
     identity: Option<IdentityDraft>,
     backend: Option<BackendDraft>,
     reverse: Vec<IpNet>,
@@ -130,12 +129,10 @@ impl Fields {
         let home_zone = root.or("homeZone", default_home, peers::cluster_zone);
         let addresses = listen::read_peers(root);
         let socket = root.path_or("socket", SOCKET);
-        let state = root.path_or("state", STATE);
-        let at = root.key_at("state").unwrap_or(root.at.clone());
-        root.cx.writes(Output { key: "state", path: state.clone(), at, kind: OutputKind::FileAndFolder });
+        let state = StateDraft::read(root);
         root.must_have("identity", "add `identity: { certificate: tls.crt, key: tls.key, trustBundle: ca.crt }` (`gatewayctl pki issue gateway` makes the files)");
         let identity = IdentityDraft::read(root);
-        let backend = BackendDraft::read(root, &home_zone, &state);
+        let backend = BackendDraft::read(root, &home_zone, state.path());
         let reverse = reverse::read(root, backend.as_ref());
         let (daemon, admin) = DaemonSettings::read(root, listen::GATEWAY_ADMIN_PORT);
 
@@ -161,13 +158,14 @@ impl Fields {
     fn resolve(self, cx: &Context) -> Option<GatewayConfig> {
         let identity = self.identity.and_then(|identity| identity.resolve(cx, Kind::Gateway, None));
         let backend = self.backend.and_then(|backend| backend.resolve(cx, self.daemon.deadline));
+        let state = self.state.resolve(cx, backend.as_ref());
         Some(GatewayConfig {
             cluster: self.cluster?,
             suffix: self.suffix?,
             home_zone: self.home_zone,
             listen: self.listen,
             socket: self.socket,
-            state: self.state,
+            state: state?,
             identity: identity?,
             backend: backend?,
             reverse: self.reverse,

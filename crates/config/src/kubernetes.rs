@@ -5,11 +5,11 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::access::{AccessDraft, KubernetesAccess};
 use crate::context::Context;
-use crate::document::{self, Key, Node, Value};
 use crate::effective::Effective;
-use crate::files::{NamedFile, Output, OutputKind};
-use crate::section::{Located, Problem, Section};
+use crate::files::{Output, OutputKind};
+use crate::section::{Problem, Section};
 use crate::units::{self, Show};
 
 /// As the cluster DNS that most clusters have.
@@ -30,10 +30,8 @@ const WEIGHTS: RangeInclusive<u32> = 0..=1_000;
 /// Names from the Kubernetes API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubernetesSettings {
-    /// Where the API server is and who asks; none: this pod's service account.
-    pub kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig; none: its current one.
-    pub context: Option<String>,
+    /// How the API server is reached.
+    pub access: KubernetesAccess,
     /// The TTL of every record, in seconds.
     pub ttl: u32,
     /// Which names pods have.
@@ -95,9 +93,8 @@ impl Show for PodNames {
 /// The same, whose kubeconfig has not been read yet.
 #[derive(Debug)]
 pub(crate) struct KubernetesDraft {
-    kubeconfig: Option<NamedFile>,
-    context: Option<Located<String>>,
-    /// Without the kubeconfig and its context.
+    access: AccessDraft,
+    /// Without the access.
     settings: KubernetesSettings,
 }
 
@@ -105,17 +102,10 @@ impl KubernetesDraft {
     /// Reads `kubernetes`; none when it is left out or refused.
     pub(crate) fn read(backend: &mut Section<'_>, state: &Path) -> Option<Self> {
         let mut section = backend.section("kubernetes")?;
-        let kubeconfig = section.path("kubeconfig").map(|path| NamedFile { key: "kubeconfig", path });
-        let context = section.get("context", |text| Ok(text.to_owned()));
-        if let (Some(context), false) = (&context, section.has("kubeconfig")) {
-            let help =
-                "add `kubeconfig: FILE`, or remove it: without a kubeconfig the service account of this pod counts";
-            section.cx.error(&context.at, "`context` needs `kubeconfig`", help);
-        }
+        let access = AccessDraft::read(&mut section);
         let beside = state.with_file_name(SNAPSHOT);
         let settings = KubernetesSettings {
-            kubeconfig: None,
-            context: None,
+            access: KubernetesAccess::default(),
             ttl: section.or("ttl", TTL, units::ttl(TTLS)),
             pods: section.or("pods", PodNames::Off, units::word(POD_NAMES)),
             snapshot: section.path_or("snapshot", &beside.to_string_lossy()),
@@ -129,21 +119,13 @@ impl KubernetesDraft {
         let path = settings.snapshot.clone();
         section.cx.writes(Output { key: "snapshot", path, at, kind: OutputKind::FileAndFolder });
         backend.show("kubernetes", section.close());
-        Some(Self { kubeconfig, context, settings })
+        Some(Self { access, settings })
     }
 
     /// Looks into the kubeconfig; notes what is wrong with it.
     pub(crate) fn resolve(self, cx: &Context) -> Option<KubernetesSettings> {
-        let Self { kubeconfig, context, settings } = self;
-        let kubeconfig = match kubeconfig {
-            Some(file) => {
-                let text = file.read(cx)?;
-                check_kubeconfig(cx, &file, &text, context.as_ref());
-                Some(file.path.value)
-            }
-            None => None,
-        };
-        Some(KubernetesSettings { kubeconfig, context: context.map(|context| context.value), ..settings })
+        let access = self.access.resolve(cx)?;
+        Some(KubernetesSettings { access, ..self.settings })
     }
 }
 
@@ -179,46 +161,4 @@ fn read_cluster_set(kubernetes: &mut Section<'_>) -> Option<ClusterSetOptions> {
     section.show("weights", Effective::List(shown));
     kubernetes.show("clusterSet", section.close());
     (names == SetNames::On).then_some(ClusterSetOptions { cluster_id, weights })
-}
-
-/// That it is a kubeconfig with the context. Whether that leads anywhere is seen at the start.
-fn check_kubeconfig(cx: &Context, file: &NamedFile, text: &str, context: Option<&Located<String>>) {
-    const HELP: &str = "name the file that kubectl would use with --kubeconfig";
-    let shown = file.path.value.display();
-    let refuse = |what: String| cx.error(&file.path.at, format!("`kubeconfig`: {shown}: {what}"), HELP);
-    let entries = match document::read(text) {
-        Ok(Node { value: Value::Map(entries), .. }) => entries,
-        Ok(_) => return refuse("it is not a kubeconfig: it is no mapping".to_owned()),
-        Err(error) => return refuse(format!("it is not YAML: {}", error.message)),
-    };
-    let Some(Value::List(contexts)) = value_of(&entries, "contexts") else {
-        return refuse("it is not a kubeconfig: it has no `contexts`".to_owned());
-    };
-    let names = contexts.iter().filter_map(|context| match &context.value {
-        Value::Map(entries) => text_of(entries, "name"),
-        _ => None,
-    });
-    let names: Vec<&str> = names.collect();
-    match (context, text_of(&entries, "current-context").filter(|current| !current.is_empty())) {
-        (Some(wanted), _) if !names.contains(&wanted.value.as_str()) => {
-            let message = format!("`context`: {shown} has no context {:?}", wanted.value);
-            cx.error(&wanted.at, message, format!("write one of: {}", names.join(", ")));
-        }
-        (None, None) => refuse("it has no `current-context`; say which counts with `context`".to_owned()),
-        (None, Some(current)) if !names.contains(&current) => {
-            refuse(format!("its current context, {current:?}, is not among its `contexts`"));
-        }
-        _ => {}
-    }
-}
-
-fn value_of<'a>(entries: &'a [(Key, Node)], key: &str) -> Option<&'a Value> {
-    entries.iter().find(|(candidate, _)| candidate.text == key).map(|(_, node)| &node.value)
-}
-
-fn text_of<'a>(entries: &'a [(Key, Node)], key: &str) -> Option<&'a str> {
-    match value_of(entries, key)? {
-        Value::Scalar(text) => Some(text),
-        _ => None,
-    }
 }

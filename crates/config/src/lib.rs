@@ -4,6 +4,7 @@
 //! file and is what the fuzz target calls. [`NodeAgentDraft::resolve_files`] then reads what the text points to: certificates, bundles,
 //! zone files. Everything wrong is reported at once, each with line, column, caret and remedy. Nobody past this crate sees YAML.
 
+mod access;
 mod backend;
 mod check;
 mod context;
@@ -23,10 +24,12 @@ mod peers;
 mod reverse;
 mod section;
 mod spelling;
+mod state;
 mod units;
 mod upstreams;
 mod zones;
 
+pub use access::KubernetesAccess;
 pub use backend::Backend;
 pub use check::{Kind, check};
 pub use daemon::{DaemonSettings, Format, HandOver, LogSettings, QueryLogSettings};
@@ -35,6 +38,7 @@ pub use gateway::{GatewayConfig, GatewayDraft};
 pub use identity::OwnIdentity;
 pub use kubernetes::{ClusterSetOptions, KubernetesSettings, PodNames};
 pub use node_agent::{HostsSettings, NodeAgentConfig, NodeAgentDraft};
+pub use state::{KubernetesState, State};
 pub use zones::{StaticZone, ZoneKind};
 
 use std::path::Path;

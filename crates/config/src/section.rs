@@ -118,6 +118,12 @@ impl<'a> Section<'a> {
         self.entries.iter().any(|(candidate, node)| candidate.text == key && is_filled(node))
     }
 
+    /// Whether `key`, not read yet, has a mapping.
+    pub(crate) fn has_mapping(&self, key: &str) -> bool {
+        let is_map = |node: &Option<Node>| node.as_ref().is_some_and(|node| matches!(node.value, Value::Map(_)));
+        self.entries.iter().any(|(candidate, node)| candidate.text == key && is_map(node))
+    }
+
     /// Where `key` is given.
     pub(crate) fn key_at(&self, key: &str) -> Option<Span> {
         self.entries.iter().find(|(candidate, _)| candidate.text == key).map(|(key, _)| key.at.clone())

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use strait_config::{
-    Backend, ClusterSetOptions, ConfigFile, Format, GatewayConfig, Kind, KubernetesSettings, Loaded, NodeAgentConfig,
-    PodNames, ZoneKind, check,
+    Backend, ClusterSetOptions, ConfigFile, Format, GatewayConfig, Kind, KubernetesAccess, KubernetesSettings,
+    KubernetesState, Loaded, NodeAgentConfig, PodNames, State, ZoneKind, check,
 };
 use strait_identity::{Alpn, CertificateAuthority, LeafRequest, TrustDomain};
 use strait_link::{HealthSettings, UpstreamServers};
@@ -178,7 +178,7 @@ fn a_gateway_with_zones_and_one_with_cluster_dns() {
     assert_eq!(config.home_zone.to_string(), "cluster.local.");
     assert_eq!(config.listen, [("127.0.0.1:0".parse().unwrap(), Alpn::Dot), ("[::1]:8443".parse().unwrap(), Alpn::H2)]);
     assert_eq!(config.socket, zones.path().join("gateway.sock"));
-    assert_eq!(config.state, zones.path().join("peers.json"));
+    assert_eq!(config.state, State::File(zones.path().join("peers.json")));
     assert!(matches!(config.backend, Backend::Zones(zones) if zones.len() == 1));
 
     let text = GATEWAY.split("backend:").next().unwrap().to_owned() + "backend: { clusterDns: [10.96.0.10] }\n";
@@ -210,8 +210,7 @@ fn a_gateway_with_the_kubernetes_api() {
     // As in a pod: its service account, and what is usual.
     let bare = folder_with("{ kubernetes: {} }");
     let expected = KubernetesSettings {
-        kubeconfig: None,
-        context: None,
+        access: KubernetesAccess::default(),
         ttl: 5,
         pods: PodNames::Off,
         snapshot: bare.path().join("catalog"),
@@ -222,8 +221,10 @@ fn a_gateway_with_the_kubernetes_api() {
 
     let full = folder_with(EVERY_KEY_OF_KUBERNETES);
     let expected = KubernetesSettings {
-        kubeconfig: Some(full.path().join("kubeconfig")),
-        context: Some("cluster-a".to_owned()),
+        access: KubernetesAccess {
+            kubeconfig: Some(full.path().join("kubeconfig")),
+            context: Some("cluster-a".to_owned()),
+        },
         ttl: 30,
         pods: PodNames::Verified,
         snapshot: full.path().join("saved/catalog"),
@@ -251,6 +252,42 @@ fn a_gateway_with_addresses() {
     assert!(bare.reverse.is_empty());
 }
 
+#[test]
+fn a_gateway_keeps_its_peers_in_a_file_or_in_custom_resources() {
+    let load = |state: &str, backend: &str| {
+        let folder = folder(&gateway_with(backend).replace("state: peers.json\n", state));
+        let kubeconfig = "contexts: [{ name: other }, { name: cluster-a }]\ncurrent-context: other\n";
+        fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+        (load::<GatewayConfig>(&folder).config.state, folder)
+    };
+    let (dns, api) = (
+        "{ clusterDns: [10.96.0.10] }",
+        "{ kubernetes: { kubeconfig: kubeconfig, context: cluster-a, snapshot: names } }",
+    );
+    let in_resources = |state: State| match state {
+        State::Kubernetes(settings) => settings,
+        State::File(path) => panic!("{}", path.display()),
+    };
+    // As in a pod.
+    let (state, folder) = load("state: { kubernetes: { copy: peers.json } }\n", dns);
+    let copy = folder.path().join("peers.json");
+    let expected = KubernetesState { access: KubernetesAccess::default(), namespace: None, copy };
+    assert_eq!(in_resources(state), expected);
+    // Every key.
+    let all =
+        "state: { kubernetes: { namespace: strait-system, copy: c.json, kubeconfig: kubeconfig, context: other } }\n";
+    let (state, folder) = load(all, api);
+    let state = in_resources(state);
+    assert_eq!(state.namespace.as_deref(), Some("strait-system"));
+    assert_eq!(state.access.kubeconfig, Some(folder.path().join("kubeconfig")));
+    assert_eq!(state.access.context.as_deref(), Some("other"), "its own access, not that of the backend");
+    // The access of the backend, when it has none of its own.
+    let (state, folder) = load("state: { kubernetes: { copy: c.json } }\n", api);
+    let access = in_resources(state).access;
+    assert_eq!(access.kubeconfig, Some(folder.path().join("kubeconfig")));
+    assert_eq!(access.context.as_deref(), Some("cluster-a"));
+}
+
 /// What is printed is a whole configuration: read again from anywhere it prints the same.
 #[test]
 fn the_printed_configuration_reads_back_the_same() {
@@ -273,6 +310,9 @@ fn the_printed_configuration_reads_back_the_same() {
     for line in ["homeZone: cluster.local\n", "  size: 32MiB\n", "deadline: 3s\n", "  filter: off\n"] {
         assert!(gateway.contains(line), "{line:?} is missing in\n{gateway}");
     }
+    let resources = "state: { kubernetes: { copy: peers.json, namespace: strait-system } }\n";
+    let gateway = round_trip::<GatewayConfig>(&GATEWAY.replace("state: peers.json\n", resources));
+    assert!(gateway.contains("state:\n  kubernetes:\n    namespace: strait-system\n    copy: "), "{gateway}");
     let text = gateway_with(EVERY_KEY_OF_KUBERNETES).replace("kubeconfig: kubeconfig, context: cluster-a, ", "");
     let gateway = round_trip::<GatewayConfig>(&text);
     let shown = "backend:\n  kubernetes:\n    ttl: 30\n    pods: verified\n";

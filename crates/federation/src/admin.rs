@@ -20,6 +20,7 @@ use crate::gateway::{ChangeError, Federation, seconds};
 use crate::inbound::InboundBook;
 use crate::peers::PeerRecord;
 use crate::rules::{Conflict, OnExisting};
+use crate::store::StoreError;
 
 /// A question that is not answered within this is given up.
 const QUERY_DEADLINE: Duration = Duration::from_secs(5);
@@ -239,6 +240,9 @@ impl From<ChangeError> for Status {
             ChangeError::Conflict(Conflict::Full) => Self::resource_exhausted(text),
             ChangeError::Conflict(_) => Self::invalid_argument(text),
             ChangeError::Unknown { .. } => Self::not_found(text),
+            ChangeError::Store(StoreError::Conflict) => Self::aborted(text),
+            ChangeError::Store(StoreError::NotInForce { .. }) => Self::failed_precondition(text),
+            ChangeError::Store(StoreError::Unavailable(_)) => Self::unavailable(text),
             ChangeError::Store(_) => Self::internal(text),
             ChangeError::Stopping => Self::unavailable(text),
         }

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::client::{self, Ended, keep_trying};
 use crate::metrics::SubscriptionMetrics;
 use crate::peers::{Generation, PeerSet};
-use crate::store::{FileStore, StateStore, StoreError};
+use crate::store::{FileStore, StoreError};
 
 /// Between two reports to the gateway when nothing changes: a sign of life.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(15);
@@ -180,7 +180,7 @@ fn check(settings: &SubscriptionSettings) -> Result<(), SubscriptionError> {
 
 /// The peers kept on disk. A damaged file is set aside and said: the gateway has the truth.
 fn load(store: &FileStore) -> Result<Option<PeerSet>, StoreError> {
-    match store.load() {
+    match store.read() {
         Ok(set) => {
             if let Some(set) = &set {
                 info!(generation = %set.generation(), peers = set.len(), "peers loaded from disk");

@@ -95,7 +95,7 @@ impl AgentBook {
 
     /// Counts an agent as behind, or no longer, after its generations have changed.
     fn weigh(&self, seat: &mut Seat) {
-        let behind = seat.entry.applied < seat.wanted;
+        let behind = seat.entry.applied != seat.wanted;
         if behind != seat.behind {
             self.behind.add(if behind { 1 } else { -1 });
             seat.behind = behind;

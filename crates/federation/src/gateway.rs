@@ -1,18 +1,21 @@
 //! A gateway's peers: the one place they change.
 //!
-//! A change is checked, made durable, and only then acknowledged and published (design invariant 7).
-//! Changes come one after another; readers hold immutable sets and never wait.
+//! A change is checked, made durable, and only then acknowledged and published (invariant 7). Changes come one after
+//! another; readers hold immutable sets and never wait. What others change in a store that is shared is published as it
+//! comes.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use strait_identity::TrustBundle;
 use tokio::sync::watch;
-use tracing::info;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{info, warn};
 
 use crate::peers::{Generation, PeerName, PeerRecord, PeerSet};
 use crate::rules::{self, Conflict, Home, OnExisting};
-use crate::store::{StateStore, StoreError};
+use crate::store::{StateStore, StoreChange, StoreError};
 
 /// Why a change was not made. Nothing is half-stored: the peers are as before.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,12 @@ fn list(names: &[PeerName]) -> String {
     }
 }
 
+/// How often a change is tried anew when others are faster.
+const MAX_TRIES: u32 = 4;
+
+/// How long what others have done may take to come here.
+const NEWS_WITHIN: Duration = Duration::from_secs(2);
+
 /// The state of a gateway's federation.
 #[derive(Clone)]
 pub struct Federation {
@@ -58,18 +67,30 @@ pub struct Federation {
 
 struct Inner {
     home: Home,
-    /// Held through a change, on a thread that may block; never by a reader.
-    store: Mutex<Box<dyn StateStore>>,
+    store: Arc<dyn StateStore>,
+    /// Held while a set is published, and through a change; never by a reader.
+    changing: tokio::sync::Mutex<()>,
     peers: watch::Sender<Arc<PeerSet>>,
+    _stop: DropGuard,
 }
 
 impl Federation {
-    /// Starts from what is stored. A store that cannot be read is an error, and stays as it is.
-    pub fn open(store: impl StateStore + 'static, home: Home) -> Result<Self, StoreError> {
-        let set = store.load()?.unwrap_or_default();
+    /// Starts from what is stored, which it waits for, and follows what others change. A store that cannot be read is an
+    /// error, and stays as it is.
+    pub async fn open(store: impl StateStore, home: Home) -> Result<Self, StoreError> {
+        let set = store.load().await?;
         info!(generation = %set.generation(), peers = set.len(), "peers loaded");
-        let inner = Inner { home, store: Mutex::new(Box::new(store)), peers: watch::Sender::new(Arc::new(set)) };
-        Ok(Self { inner: Arc::new(inner) })
+        let stop = CancellationToken::new();
+        let inner = Arc::new(Inner {
+            home,
+            store: Arc::new(store),
+            changing: tokio::sync::Mutex::default(),
+            peers: watch::Sender::new(Arc::new(set)),
+            _stop: stop.clone().drop_guard(),
+        });
+        let follow = follow(Arc::clone(&inner.store), Arc::downgrade(&inner), inner.current().generation());
+        tokio::spawn(stop.run_until_cancelled_owned(follow));
+        Ok(Self { inner })
     }
 
     /// What this cluster is.
@@ -79,7 +100,7 @@ impl Federation {
 
     /// The peers now.
     pub fn current(&self) -> Arc<PeerSet> {
-        Arc::clone(&self.inner.peers.borrow())
+        self.inner.current()
     }
 
     /// The peers now and after every change.
@@ -98,7 +119,7 @@ impl Federation {
         let cause = format!("peer {} added or changed", record.name);
         self.change(cause, move |set, home| {
             rules::check(&record, set, home, existing)?;
-            Ok(set.with(record))
+            Ok(StoreChange::Put(record.clone()))
         })
         .await
     }
@@ -107,31 +128,76 @@ impl Federation {
     pub async fn remove(&self, name: &str) -> Result<Generation, ChangeError> {
         let name = name.to_owned();
         self.change(format!("peer {name} removed"), move |set, _| match set.get(&name) {
-            Some(_) => Ok(set.without(&name)),
-            None => Err(ChangeError::unknown(name, set)),
+            Some(peer) => Ok(StoreChange::Remove(peer.name.clone())),
+            None => Err(ChangeError::unknown(name.clone(), set)),
         })
         .await
     }
 
-    /// Makes, stores and publishes the next set. It runs to its end on a thread of its own even
-    /// when the caller has gone: a change that is stored is always published.
+    /// Makes, stores and publishes the next set. It runs to its end even when the caller has gone: a change that is
+    /// stored is always published.
     async fn change(
         &self,
         cause: String,
-        next: impl FnOnce(&PeerSet, &Home) -> Result<PeerSet, ChangeError> + Send + 'static,
+        next: impl Fn(&PeerSet, &Home) -> Result<StoreChange, ChangeError> + Send + Sync + 'static,
     ) -> Result<Generation, ChangeError> {
         let inner = Arc::clone(&self.inner);
-        let change = move || {
-            let store = inner.store.lock().unwrap_or_else(PoisonError::into_inner);
-            let current = Arc::clone(&inner.peers.borrow());
-            let set = next(&current, &inner.home)?;
-            store.save(&set)?;
-            let generation = set.generation();
-            inner.peers.send_replace(Arc::new(set));
-            info!(%generation, cause, "peers changed");
-            Ok(generation)
-        };
-        tokio::task::spawn_blocking(change).await.unwrap_or(Err(ChangeError::Stopping))
+        let change = tokio::spawn(async move { inner.change(&cause, next).await });
+        change.await.unwrap_or(Err(ChangeError::Stopping))
+    }
+}
+
+impl Inner {
+    fn current(&self) -> Arc<PeerSet> {
+        Arc::clone(&self.peers.borrow())
+    }
+
+    async fn change(
+        &self,
+        cause: &str,
+        next: impl Fn(&PeerSet, &Home) -> Result<StoreChange, ChangeError>,
+    ) -> Result<Generation, ChangeError> {
+        let _changing = self.changing.lock().await;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let current = self.current();
+            let change = next(&current, &self.home)?;
+            match self.store.commit(current.generation(), change).await {
+                // Whether the change is still good is seen once it is known what the others did.
+                Err(StoreError::Conflict) if tries < MAX_TRIES => {
+                    let _ = timeout(NEWS_WITHIN, self.store.changed(current.generation())).await;
+                    self.publish(self.store.load().await?, "changed by others");
+                }
+                outcome => return Ok(self.publish(outcome?, cause)),
+            }
+        }
+    }
+
+    fn publish(&self, set: PeerSet, cause: &str) -> Generation {
+        let generation = set.generation();
+        let is_new = *self.current() != set;
+        if is_new {
+            info!(%generation, peers = set.len(), cause, "peers changed");
+            self.peers.send_replace(Arc::new(set));
+        }
+        generation
+    }
+}
+
+/// Publishes what others change, until the federation is gone.
+async fn follow(store: Arc<dyn StateStore>, inner: Weak<Inner>, mut known: Generation) {
+    loop {
+        store.changed(known).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let _changing = inner.changing.lock().await;
+        match store.load().await {
+            Ok(set) => known = inner.publish(set, "changed by others"),
+            Err(error) => {
+                warn!(%error, "what others have changed cannot be read; the peers stay as they are");
+                return;
+            }
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod distribution;
 mod export;
 mod gateway;
 mod inbound;
+mod judge;
 mod metrics;
 mod peers;
 mod probe;
@@ -41,10 +42,11 @@ pub use distribution::DistributionService;
 pub use export::{MAX_NAMESPACES, Namespace, NamespaceError, NamespacePolicy, NamespacePolicyError, Rule, WITHHELD};
 pub use gateway::{ChangeError, Federation};
 pub use inbound::{InboundBook, InboundPolicy, InboundReport};
+pub use judge::{Judgement, PeerDocument, Refusal, judge};
 pub use peers::{
     Directions, Generation, MAX_BUNDLE_LEN, MAX_ENDPOINTS, MAX_PEERS, PeerName, PeerNameError, PeerRecord, PeerSet,
 };
 pub use probe::{Conditions, ProbeService};
 pub use rules::{Conflict, Home, OnExisting};
 pub use socket::{AdminSocket, ConnectError, SocketError, connect_admin, connect_cache, connect_probe};
-pub use store::{DocumentError, FileStore, StateStore, StoreError};
+pub use store::{DocumentError, FileStore, StateStore, StoreChange, StoreError};

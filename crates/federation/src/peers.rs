@@ -133,12 +133,13 @@ impl PeerRecord {
     }
 }
 
-/// The version of a set of peers; each change makes the next one.
+/// The version of a set of peers. Where one gateway keeps them, each change makes the next one; where several share
+/// them, it is derived from their content ([`Generation::is_counted`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Generation(pub u64);
 
 impl Generation {
-    /// The one after this.
+    /// The one after this, where they are counted.
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -221,6 +222,11 @@ impl PeerSet {
     #[must_use]
     pub(crate) fn with_addresses(&self, addresses: Arc<AddressMap>) -> Self {
         Self { addresses, ..self.clone() }
+    }
+
+    /// The same peers at another generation.
+    pub(crate) fn at(self, generation: Generation) -> Self {
+        Self { generation, ..self }
     }
 
     /// The next generation, with `peer` added, or in the place of the one of its name.

@@ -1,4 +1,4 @@
-//! Where a set of peers outlives the process: one versioned, human-readable file.
+//! Where peers outlive the process: what that place must do, and one versioned, human-readable file.
 //!
 //! The file is replaced as a whole (`strait_durable`), so a crash leaves the old set or the new
 //! one. A file that cannot be read (`store/document.rs`) is an error and stays untouched.
@@ -8,19 +8,46 @@ mod document;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use strait_durable::{TEMPORARY, beside, make_folder, private_file, replace};
+use strait_resolve::BoxFuture;
 
 pub use document::DocumentError;
 
-use crate::peers::PeerSet;
+use crate::peers::{Generation, PeerName, PeerRecord, PeerSet};
 
-/// Keeps a set of peers.
-pub trait StateStore: Send {
-    /// What was stored last; none when nothing has been stored yet.
-    fn load(&self) -> Result<Option<PeerSet>, StoreError>;
-    /// Stores a set. When this returns, it survives a power cut.
-    fn save(&self, set: &PeerSet) -> Result<(), StoreError>;
+/// Keeps the peers of a gateway, perhaps for others as well.
+pub trait StateStore: Send + Sync + 'static {
+    /// The peers as they are now. Waits until that is known; it never says too few for not knowing better.
+    fn load(&self) -> BoxFuture<'_, Result<PeerSet, StoreError>>;
+
+    /// Makes a change last that was found good for the set of generation `base`, and says the set with it. When this
+    /// returns, it survives the end of whatever keeps it. [`StoreError::Conflict`] when others were faster.
+    fn commit(&self, base: Generation, change: StoreChange) -> BoxFuture<'_, Result<PeerSet, StoreError>>;
+
+    /// Waits until [`StateStore::load`] says something else than the set of that generation. For ever, where nobody else
+    /// changes anything.
+    fn changed(&self, known: Generation) -> BoxFuture<'_, ()>;
+}
+
+/// A change of peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreChange {
+    /// This one, in place of the one of its name if there is one.
+    Put(PeerRecord),
+    /// None of this name.
+    Remove(PeerName),
+}
+
+impl StoreChange {
+    /// The next set, where sets are counted.
+    pub(crate) fn apply(self, set: &PeerSet) -> PeerSet {
+        match self {
+            Self::Put(record) => set.with(record),
+            Self::Remove(name) => set.without(name.as_str()),
+        }
+    }
 }
 
 /// Why a set of peers cannot be kept or had.
@@ -66,14 +93,31 @@ pub enum StoreError {
         /// What the system says.
         source: io::Error,
     },
+    /// Others have changed the peers meanwhile.
+    #[error("the peers have been changed by somebody else meanwhile; look at them, and try again")]
+    Conflict,
+    /// What keeps the peers cannot be reached, or refuses.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It is stored, but by now it cannot be in force.
+    #[error("peer {name} is stored, but not in force: {why}")]
+    NotInForce {
+        /// The peer.
+        name: PeerName,
+        /// Why not.
+        why: String,
+    },
+    /// The program is going down.
+    #[error("the gateway is shutting down")]
+    Stopping,
 }
 
 /// One file, held by one process at a time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FileStore {
     path: PathBuf,
     /// Locked as long as the store lives; the system lets go of it when the process ends.
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 impl FileStore {
@@ -92,13 +136,33 @@ impl FileStore {
         }
         match std::fs::remove_file(beside(&path, TEMPORARY)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed(source)),
-            _ => Ok(Self { path, _lock: lock }),
+            _ => Ok(Self { path, _lock: Arc::new(lock) }),
         }
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The set in the file; none when nothing has been stored yet.
+    pub fn read(&self) -> Result<Option<PeerSet>, StoreError> {
+        let bytes = match std::fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::Read { path: self.path.clone(), source }),
+        };
+        let damaged = |source| StoreError::Damaged { path: self.path.clone(), source };
+        document::parse(&bytes).map(Some).map_err(damaged)
+    }
+
+    /// Stores a set in place of what is there. When this returns, it survives a power cut.
+    pub fn save(&self, set: &PeerSet) -> Result<(), StoreError> {
+        replace(&self.path, document::render(set).as_bytes()).map_err(|(step, source)| StoreError::Write {
+            path: self.path.clone(),
+            step: step.doing(),
+            source,
+        })
     }
 
     /// Renames the file to its name with `.damaged` at the end, and says that name.
@@ -111,23 +175,33 @@ impl FileStore {
 }
 
 impl StateStore for FileStore {
-    fn load(&self) -> Result<Option<PeerSet>, StoreError> {
-        let bytes = match std::fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(StoreError::Read { path: self.path.clone(), source }),
-        };
-        let damaged = |source| StoreError::Damaged { path: self.path.clone(), source };
-        document::parse(&bytes).map(Some).map_err(damaged)
+    fn load(&self) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
+        let store = self.clone();
+        Box::pin(off_the_runtime(move || Ok(store.read()?.unwrap_or_default())))
     }
 
-    fn save(&self, set: &PeerSet) -> Result<(), StoreError> {
-        replace(&self.path, document::render(set).as_bytes()).map_err(|(step, source)| StoreError::Write {
-            path: self.path.clone(),
-            step: step.doing(),
-            source,
-        })
+    fn commit(&self, base: Generation, change: StoreChange) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
+        let store = self.clone();
+        Box::pin(off_the_runtime(move || {
+            let before = store.read()?.unwrap_or_default();
+            if before.generation() != base {
+                return Err(StoreError::Conflict);
+            }
+            let set = change.apply(&before);
+            store.save(&set)?;
+            Ok(set)
+        }))
     }
+
+    fn changed(&self, _: Generation) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Stopping))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::http::{self, Request};
-use super::store::{Change, Collection, Place, Refused, merge};
+use super::store::{Change, Collection, Place, Refused, Writer, merge};
 use super::{Seen, Shared};
 
 /// How often a watch without changes gets a bookmark.
@@ -123,37 +123,88 @@ fn act(request: &Request, target: &Target, shared: &Shared, verb: &str) -> Resul
             let object = body()?;
             let given = object["metadata"]["name"].as_str().map(str::to_owned);
             let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
+            let writer = writer(request, target, "Update");
             shared.store.change(|contents| {
                 let name = given.unwrap_or_else(|| format!("{prefix}{}", contents.version()));
-                contents.create(target.place(&name), object)
+                contents.create(target.place(&name), object, writer)
             })
         }
         ("get", Some(name)) => {
             shared.store.lock().objects.get(&target.place(name)).cloned().ok_or_else(|| not_found(name))
         }
         ("update", Some(name)) => {
-            let object = body()?;
-            shared.store.change(|contents| contents.replace(target.place(name), object, target.status))
+            let (object, writer) = (body()?, writer(request, target, "Update"));
+            shared.store.change(|contents| contents.replace(target.place(name), object, target.status, writer))
         }
         ("patch", Some(name)) => {
             let patch = body()?;
             let is_apply = request.headers.get("content-type").is_some_and(|kind| kind.contains("apply-patch"));
+            let writer = writer(request, target, if is_apply { "Apply" } else { "Update" });
+            if is_apply && request.query("fieldManager").is_none() {
+                return Err(Refused(400, "BadRequest", "fieldManager is required for apply patch".into()));
+            }
             shared.store.change(|contents| {
                 let place = target.place(name);
+                let expected = Expected::of(&patch["metadata"]);
                 let Some(mut object) = contents.objects.get(&place).cloned() else {
-                    return if is_apply { contents.create(place, patch) } else { Err(not_found(name)) };
+                    return match is_apply && !target.status && expected == Expected::default() {
+                        true => contents.create(place, patch, writer),
+                        false if is_apply && !target.status => Err(conflict("the object is not there")),
+                        false => Err(not_found(name)),
+                    };
                 };
-                let version = &patch["metadata"]["resourceVersion"];
-                if version.is_string() && *version != object["metadata"]["resourceVersion"] {
-                    return Err(Refused(409, "Conflict", "the object has been modified".into()));
+                expected.check(&object)?;
+                if is_apply && !request.is_set("force") && writer.has_others(&object) {
+                    return Err(conflict("Apply failed: fields are owned by others"));
                 }
                 merge(&mut object, &patch);
                 object["metadata"]["resourceVersion"] = Value::Null;
-                contents.replace(place, object, target.status)
+                contents.replace(place, object, target.status, writer)
             })
         }
-        ("delete", Some(name)) => shared.store.change(|contents| contents.delete(&target.place(name))),
+        ("delete", Some(name)) => {
+            // Without a body there is nothing to expect.
+            let options = serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+            shared.store.change(|contents| {
+                let place = target.place(name);
+                if let Some(object) = contents.objects.get(&place) {
+                    Expected::of(&options["preconditions"]).check(object)?;
+                }
+                contents.delete(&place)
+            })
+        }
         _ => Err(Refused(405, "MethodNotAllowed", "not on a collection".into())),
+    }
+}
+
+/// Who writes, as the client calls itself.
+fn writer(request: &Request, target: &Target, operation: &'static str) -> Writer {
+    let manager = request.query("fieldManager").unwrap_or("unknown").to_owned();
+    Writer { manager, operation, status: target.status }
+}
+
+fn conflict(why: &str) -> Refused {
+    Refused(409, "Conflict", why.to_owned())
+}
+
+/// Which object is meant.
+#[derive(Default, PartialEq, Eq)]
+struct Expected<'a> {
+    uid: Option<&'a str>,
+    version: Option<&'a str>,
+}
+
+impl<'a> Expected<'a> {
+    fn of(metadata: &'a Value) -> Self {
+        Self { uid: metadata["uid"].as_str(), version: metadata["resourceVersion"].as_str() }
+    }
+
+    fn check(&self, object: &Value) -> Result<(), Refused> {
+        let is = |expected: Option<&str>, key: &str| expected.is_none_or(|text| object["metadata"][key] == text);
+        match is(self.uid, "uid") && is(self.version, "resourceVersion") {
+            true => Ok(()),
+            false => Err(conflict("the object has been modified, or is another by now")),
+        }
     }
 }
 

@@ -54,6 +54,38 @@ pub(super) struct Change {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) u16, pub(super) &'static str, pub(super) String);
 
+/// Who changes an object, and how, as its managed fields tell.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    pub(super) manager: String,
+    /// `Apply` or `Update`.
+    pub(super) operation: &'static str,
+    pub(super) status: bool,
+}
+
+impl Writer {
+    /// Whether somebody else has written what it wants to write. Fields are not told apart.
+    pub(super) fn has_others(&self, object: &Value) -> bool {
+        let of_status = |entry: &Value| entry["subresource"] == "status";
+        let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+        entries.filter(|entry| of_status(entry) == self.status).any(|entry| entry["manager"] != self.manager.as_str())
+    }
+
+    /// The managed fields of the object, with its own entry anew.
+    fn sign(&self, before: Option<&Value>, object: &mut Value, now: &str) {
+        let known = before.and_then(|before| before["metadata"]["managedFields"].as_array()).cloned();
+        let mut entry = json!({ "manager": self.manager, "operation": self.operation, "time": now });
+        if self.status {
+            entry["subresource"] = json!("status");
+        }
+        let is_own =
+            |known: &Value| known["manager"] == entry["manager"] && known["subresource"] == entry["subresource"];
+        let mut entries: Vec<Value> = known.unwrap_or_default().into_iter().filter(|known| !is_own(known)).collect();
+        entries.push(entry);
+        object["metadata"]["managedFields"] = json!(entries);
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Contents {
     version: u64,
@@ -137,10 +169,21 @@ impl Contents {
         self.changes.clear();
     }
 
-    pub(super) fn create(&mut self, place: Place, object: Value) -> Result<Value, Refused> {
+    /// The server's clock: a second a change.
+    fn now(&self) -> String {
+        let (minutes, second) = ((self.version + 1) / 60, (self.version + 1) % 60);
+        format!("2026-01-{:02}T{:02}:{:02}:{second:02}Z", 1 + minutes / 1_440, minutes / 60 % 24, minutes % 60)
+    }
+
+    pub(super) fn create(&mut self, place: Place, mut object: Value, writer: Writer) -> Result<Value, Refused> {
         if self.objects.contains_key(&place) {
             return Err(Refused(409, "AlreadyExists", format!("{} exists already", place.2)));
         }
+        // The status has a door of its own; when it was made is the server's to say.
+        for (of, key) in [("/metadata", "creationTimestamp"), ("/metadata", "uid"), ("", "status")] {
+            object.pointer_mut(of).and_then(Value::as_object_mut).map(|fields| fields.remove(key));
+        }
+        writer.sign(None, &mut object, &self.now());
         Ok(self.put(place, object))
     }
 
@@ -156,6 +199,10 @@ impl Contents {
                 before["metadata"]["generation"].as_u64().unwrap_or(1) + u64::from(!same)
             }
         };
+        let made = match before.map(|before| &before["metadata"]["creationTimestamp"]).filter(|made| made.is_string()) {
+            Some(made) => made.clone(),
+            None => json!(self.now()),
+        };
         let uid = match before {
             Some(before) => before["metadata"]["uid"].clone(),
             None => {
@@ -170,6 +217,9 @@ impl Contents {
             metadata["namespace"] = json!(place.1);
         }
         metadata["uid"] = uid;
+        if !metadata["creationTimestamp"].is_string() {
+            metadata["creationTimestamp"] = made;
+        }
         metadata["generation"] = json!(generation);
         metadata["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert(place.clone(), object.clone());
@@ -178,7 +228,13 @@ impl Contents {
     }
 
     /// Replaces an object; one that names another version than what is there is too late.
-    pub(super) fn replace(&mut self, place: Place, object: Value, status: bool) -> Result<Value, Refused> {
+    pub(super) fn replace(
+        &mut self,
+        place: Place,
+        object: Value,
+        status: bool,
+        writer: Writer,
+    ) -> Result<Value, Refused> {
         let Some(before) = self.objects.get(&place).cloned() else {
             return Err(Refused(404, "NotFound", format!("{} not found", place.2)));
         };
@@ -192,6 +248,7 @@ impl Contents {
         if !keeps.is_null() {
             new["status"] = keeps.clone();
         }
+        writer.sign(Some(&before), &mut new, &self.now());
         Ok(self.put(place, new))
     }
 

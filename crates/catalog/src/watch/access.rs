@@ -38,7 +38,7 @@ pub enum ApiAccess {
 
 impl ApiAccess {
     /// A client with no connections. What there is to know is read for each, as tokens and certificates are replaced.
-    pub(super) async fn client(&self) -> Result<Client, WatchFault> {
+    pub(crate) async fn client(&self) -> Result<Client, WatchFault> {
         let config = match self {
             Self::InCluster => Config::incluster().map_err(|error| WatchFault::Access(root_of(&error)))?,
             Self::Kubeconfig { path, context } => from_kubeconfig(path, context.clone()).await?,

@@ -44,14 +44,16 @@ impl Default for ApiTimes {
 }
 
 /// One client of the API server. A fault costs it its connections: which of them are dead is not known.
-pub(super) struct Api {
+pub(crate) struct Api {
     access: ApiAccess,
     times: ApiTimes,
+    /// Whose objects are asked for; none: those of all.
+    namespace: Option<String>,
     client: Option<Client>,
 }
 
 /// A watch that stands.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     lines: Lines,
     line: Vec<u8>,
     patience: Duration,
@@ -61,12 +63,21 @@ pub(super) struct Watch {
 type Lines = Pin<Box<dyn AsyncBufRead + Send>>;
 
 impl Api {
-    pub(super) fn new(access: ApiAccess, times: ApiTimes) -> Self {
-        Self { access, times, client: None }
+    pub(crate) fn new(access: ApiAccess, times: ApiTimes) -> Self {
+        Self { access, times, namespace: None, client: None }
+    }
+
+    /// The same for the objects of one namespace.
+    pub(crate) fn within(self, namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), ..self }
+    }
+
+    fn path(&self, collection: Collection) -> String {
+        collection.path(self.namespace.as_deref())
     }
 
     /// The page of a list that `token` leads to.
-    pub(super) async fn page<T: DeserializeOwned>(
+    pub(crate) async fn page<T: DeserializeOwned>(
         &mut self,
         collection: Collection,
         token: Option<String>,
@@ -78,7 +89,7 @@ impl Api {
             continue_token: token,
             ..ListParams::default()
         };
-        let request = Request::new(collection.path).list(&params);
+        let request = Request::new(self.path(collection)).list(&params);
         let patience = self.times.request;
         let page = async {
             let body = self.send("list", collection, request).await?;
@@ -115,13 +126,13 @@ impl Api {
     }
 
     /// Watches what changes after `version`.
-    pub(super) async fn watch(&mut self, collection: Collection, version: &str) -> Result<Watch, WatchFault> {
+    pub(crate) async fn watch(&mut self, collection: Collection, version: &str) -> Result<Watch, WatchFault> {
         // Watches that began together do not end together.
         let lasts = self.times.watch.mul_f64(rand::random_range(0.8..=1.0)).as_secs().max(1);
         let fields = collection.fields.map(str::to_owned);
         let seconds = u32::try_from(lasts).unwrap_or(u32::MAX);
         let params = WatchParams { field_selector: fields, timeout: Some(seconds), ..WatchParams::default() };
-        let request = Request::new(collection.path).watch(&params, version);
+        let request = Request::new(self.path(collection)).watch(&params, version);
         let patience = self.times.request;
         let lines = timeout(patience, self.send("watch", collection, request)).await;
         let lines = self.keep_if_well(lines.unwrap_or(Err(WatchFault::Silent(patience))))?;
@@ -129,8 +140,32 @@ impl Api {
         Ok(Watch { lines, line: Vec::new(), patience, collection })
     }
 
+    /// Does what `request` says to objects of the collection at that path; what the server says they are then.
+    pub(crate) async fn act<T: DeserializeOwned>(
+        &mut self,
+        verb: &'static str,
+        collection: Collection,
+        request: impl FnOnce(Request) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<T, WatchFault> {
+        let request = request(Request::new(self.path(collection)));
+        let patience = self.times.request;
+        let outcome = async {
+            let body = self.send(verb, collection, request).await?;
+            let mut octets = Vec::new();
+            let read = body.take(MAX_EVENT).read_to_end(&mut octets).await;
+            read.map_err(|error| WatchFault::Unreachable(root_of(&error)))?;
+            parse(&octets, collection)
+        };
+        let outcome = timeout(patience, outcome).await.unwrap_or(Err(WatchFault::Silent(patience)));
+        // What is refused has been heard.
+        if !matches!(outcome, Err(WatchFault::Refused { .. })) {
+            return self.keep_if_well(outcome);
+        }
+        outcome
+    }
+
     /// Forgets the connections: they may be dead.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.client = None;
     }
 
@@ -160,7 +195,7 @@ impl Api {
 
 impl Watch {
     /// The next event; none when the watch has ended in order.
-    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<Event<T>>, WatchFault> {
+    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<Event<T>>, WatchFault> {
         self.line.clear();
         let mut bounded = (&mut self.lines).take(MAX_EVENT);
         let read = timeout(self.patience, bounded.read_until(b'\n', &mut self.line)).await;

@@ -9,20 +9,20 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Doubles from wait to wait; the upper half is random, so that not everyone comes at once.
 #[derive(Debug, Default)]
-pub(super) struct BackOff {
+pub(crate) struct BackOff {
     waits: u32,
 }
 
 impl BackOff {
     /// The next wait.
-    pub(super) fn wait(&mut self) -> Duration {
+    pub(crate) fn wait(&mut self) -> Duration {
         let ceiling = FIRST.saturating_mul(1 << self.waits.min(16)).min(LONGEST);
         self.waits = self.waits.saturating_add(1);
         ceiling.mul_f64(rand::random_range(0.5..=1.0))
     }
 
     /// All is well: the next wait is the first.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.waits = 0;
     }
 }

@@ -25,7 +25,7 @@ pub enum WatchFault {
     Unauthorized,
     /// Whoever asks may not.
     #[error(
-        "the API server forbids it (403): allow the verb {verb:?} on the resource {resource:?} of API group {group:?} in a ClusterRole that is bound to this gateway"
+        "the API server forbids it (403): allow the verb {verb:?} on the resource {resource:?} of API group {group:?} in a Role or ClusterRole that is bound to this gateway"
     )]
     Forbidden {
         /// As in a role.
@@ -33,6 +33,16 @@ pub enum WatchFault {
         /// As in a role.
         resource: &'static str,
         /// As in a role; empty for the core group.
+        group: &'static str,
+    },
+    /// The API server does not know the resource.
+    #[error(
+        "the API server does not serve {resource}.{group}: install its definition (gatewayctl crds | kubectl apply -f -)"
+    )]
+    NotServed {
+        /// As in a role.
+        resource: &'static str,
+        /// As in a role.
         group: &'static str,
     },
     /// The API server refuses for another reason.
@@ -65,17 +75,18 @@ pub enum WatchFault {
 
 impl WatchFault {
     /// The fault that a reply of that status is.
-    pub(super) fn refused(verb: &'static str, collection: Collection, code: u16, message: &str) -> Self {
+    pub(crate) fn refused(verb: &'static str, collection: Collection, code: u16, message: &str) -> Self {
         let Collection { resource, group, .. } = collection;
         match code {
             401 => Self::Unauthorized,
             403 => Self::Forbidden { verb, resource, group },
+            404 if verb == "list" || verb == "watch" => Self::NotServed { resource, group },
             _ => Self::Refused { verb, resource, code, message: message.chars().take(MAX_TOLD).collect() },
         }
     }
 
     /// The fault that an error of the client is.
-    pub(super) fn of(error: kube::Error, verb: &'static str, collection: Collection) -> Self {
+    pub(crate) fn of(error: kube::Error, verb: &'static str, collection: Collection) -> Self {
         match error {
             kube::Error::Api(status) => {
                 let Status { code, message, .. } = *status;
@@ -88,10 +99,10 @@ impl WatchFault {
 
     /// Whether the history that a watch wants to go on from may be gone: what is there must be listed again. What says
     /// nothing about history leaves it alone, so that a server that comes back is not asked for everything by everyone.
-    pub(super) fn wants_list(&self) -> bool {
+    pub(crate) fn wants_list(&self) -> bool {
         match self {
             Self::Refused { code, .. } => !matches!(code, 429 | 502 | 503),
-            Self::Unusable { .. } => true,
+            Self::Unusable { .. } | Self::NotServed { .. } => true,
             Self::Access(_) | Self::Unauthorized | Self::Forbidden { .. } | Self::Unreachable(_) | Self::Silent(_) => {
                 false
             }
@@ -109,7 +120,7 @@ impl WatchFault {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden { .. } => "forbidden",
             Self::Refused { .. } if self.is_gone() => "gone",
-            Self::Refused { .. } => "refused",
+            Self::Refused { .. } | Self::NotServed { .. } => "refused",
             Self::Unreachable(_) => "unreachable",
             Self::Silent(_) => "silent",
             Self::Unusable { .. } => "unusable",
@@ -117,18 +128,18 @@ impl WatchFault {
     }
 
     /// Whether it is that the history is gone (410), which happens and is no fault.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         matches!(self, Self::Refused { code: 410, .. })
     }
 
     /// Whether it is that there is no such thing (404).
     pub(super) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { code: 404, .. })
+        matches!(self, Self::NotServed { .. } | Self::Refused { code: 404, .. })
     }
 
     /// Whether whoever knows of those learns something new: the log has one line for a server that is gone, not one for
     /// each kind, or for each try.
-    pub(super) fn is_news(&self, known: &BTreeMap<Kind, Self>) -> bool {
+    pub(crate) fn is_news(&self, known: &BTreeMap<Kind, Self>) -> bool {
         !known.values().any(|fault| fault.is_like(self))
     }
 
@@ -136,14 +147,15 @@ impl WatchFault {
         match (self, other) {
             (Self::Refused { code, .. }, Self::Refused { code: other, .. }) => code == other,
             (Self::Forbidden { .. }, Self::Forbidden { .. }) => self == other,
-            (Self::Unusable { resource, .. }, Self::Unusable { resource: other, .. }) => resource == other,
+            (Self::Unusable { resource, .. }, Self::Unusable { resource: other, .. })
+            | (Self::NotServed { resource, .. }, Self::NotServed { resource: other, .. }) => resource == other,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
 }
 
 /// What is at the bottom of an error.
-pub(super) fn root_of(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn root_of(error: &(dyn Error + 'static)) -> String {
     let mut root = error;
     while let Some(source) = root.source() {
         root = source;

@@ -18,7 +18,7 @@ use crate::metrics::CatalogMetrics;
 use crate::{Change, LabelReader};
 
 /// A watch that stood for so long was well.
-const STEADY: Duration = Duration::from_secs(1);
+pub(crate) const STEADY: Duration = Duration::from_secs(1);
 
 /// Whoever follows one kind.
 pub(super) struct Follower {
@@ -118,7 +118,7 @@ impl Follower {
         let watch = self.api.watch(collection, &version).await?;
         self.heard = SystemTime::now();
         if self.fault.take().is_some() {
-            self.tell(News::Resumed(T::COLLECTION.kind)).await?;
+            self.tell(News::Resumed(T::KIND)).await?;
         }
         Ok(watch)
     }
@@ -144,7 +144,7 @@ impl Follower {
 
     /// Tells that there are no such objects, unless that is known.
     async fn note_absent<T: Raw>(&mut self) -> Result<(), Ended> {
-        let Collection { kind, resource, group, .. } = T::COLLECTION;
+        let (kind, Collection { resource, group, .. }) = (T::KIND, T::COLLECTION);
         self.fault = None;
         if !std::mem::replace(&mut self.is_absent, true) {
             tracing::info!(resource, group, "the API server does not have it; it is looked for now and then");
@@ -166,7 +166,7 @@ impl Follower {
                 None => break page.metadata.resource_version,
             }
         };
-        let change = Change::Replace(T::COLLECTION.kind, objects);
+        let change = Change::Replace(T::KIND, objects);
         self.tell(News::Changed(change, self.labels.left_out(), Instant::now())).await?;
         // A list says that changes come again.
         self.fault = None;
@@ -188,11 +188,9 @@ impl Follower {
                     let (key, version) = (raw.key(), raw.meta().resource_version.clone());
                     // What has no name any more is gone.
                     let change = raw.trim(&mut self.labels).map(Change::Apply);
-                    (Some(change.unwrap_or(Change::Delete(T::COLLECTION.kind, key))), version)
+                    (Some(change.unwrap_or(Change::Delete(T::KIND, key))), version)
                 }
-                Event::Deleted(raw) => {
-                    (Some(Change::Delete(T::COLLECTION.kind, raw.key())), raw.meta().resource_version.clone())
-                }
+                Event::Deleted(raw) => (Some(Change::Delete(T::KIND, raw.key())), raw.meta().resource_version.clone()),
                 Event::Bookmark(bookmark) => (None, bookmark.metadata.resource_version),
                 Event::Error(status) => {
                     let fault = WatchFault::refused("watch", T::COLLECTION, status.code, &status.message);
@@ -212,7 +210,7 @@ impl Follower {
 
     /// Draws the conclusions from how a watch ended.
     fn note<T: Raw>(&mut self, fault: Option<&WatchFault>) {
-        self.metrics.count_restart(T::COLLECTION.kind, fault);
+        self.metrics.count_restart(T::KIND, fault);
         if fault.is_some() {
             self.api.reset();
         }
@@ -230,7 +228,7 @@ impl Follower {
             return Ok(());
         }
         self.fault = Some(fault.clone());
-        self.tell(News::Lost(T::COLLECTION.kind, self.heard, fault)).await
+        self.tell(News::Lost(T::KIND, self.heard, fault)).await
     }
 
     async fn tell(&mut self, news: News) -> Result<(), Ended> {

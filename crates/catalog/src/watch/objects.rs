@@ -16,6 +16,8 @@ use crate::{
 /// An object as the API gives it.
 pub(super) trait Raw: DeserializeOwned + Send + 'static {
     /// What it becomes.
+    const KIND: Kind;
+    /// Where it is.
     const COLLECTION: Collection;
     /// Where it is in the versions that a server may have, in the order in which they are looked for; none: every server has it.
     const VERSIONS: &'static [Collection] = &[];
@@ -32,34 +34,46 @@ pub(super) trait Raw: DeserializeOwned + Send + 'static {
     }
 }
 
-/// Where the objects of a kind are.
+/// Where objects of a kind are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Collection {
-    /// The kind.
-    pub(super) kind: Kind,
-    /// The path.
-    pub(super) path: &'static str,
-    /// As in a role.
-    pub(super) resource: &'static str,
+pub(crate) struct Collection {
     /// As in a role; empty for the core group.
-    pub(super) group: &'static str,
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    /// As in a role.
+    pub(crate) resource: &'static str,
     /// Which of them are wanted.
-    pub(super) fields: Option<&'static str>,
+    pub(crate) fields: Option<&'static str>,
 }
 
 impl Collection {
-    const fn core(kind: Kind, path: &'static str, resource: &'static str) -> Self {
-        Self { kind, path, resource, group: "", fields: None }
+    const fn core(resource: &'static str) -> Self {
+        Self { group: "", version: "v1", resource, fields: None }
+    }
+
+    /// Where the server says which resources it has of that version.
+    pub(crate) fn discovery(&self) -> String {
+        let Self { group, version, .. } = self;
+        if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
+    }
+
+    /// The path, of all of them or of a namespace's.
+    pub(crate) fn path(&self, namespace: Option<&str>) -> String {
+        let (root, resource) = (self.discovery(), self.resource);
+        match namespace {
+            Some(namespace) => format!("{root}/namespaces/{namespace}/{resource}"),
+            None => format!("{root}/{resource}"),
+        }
     }
 }
 
 /// What every object has.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Meta {
-    pub(super) name: String,
-    pub(super) namespace: String,
-    pub(super) resource_version: String,
+pub(crate) struct Meta {
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) resource_version: String,
     labels: Option<Labels>,
 }
 
@@ -76,26 +90,26 @@ struct Labels {
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
-pub(super) struct Page<T> {
-    pub(super) metadata: PageMeta,
-    pub(super) items: Option<Vec<T>>,
+pub(crate) struct Page<T> {
+    pub(crate) metadata: PageMeta,
+    pub(crate) items: Option<Vec<T>>,
 }
 
 /// Where a page stands in its list.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PageMeta {
+pub(crate) struct PageMeta {
     #[serde(default)]
-    pub(super) resource_version: String,
+    pub(crate) resource_version: String,
     /// Leads to the next page.
     #[serde(rename = "continue")]
-    pub(super) next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// A line of a watch.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", content = "object", rename_all = "UPPERCASE")]
-pub(super) enum Event<T> {
+pub(crate) enum Event<T> {
     Added(T),
     Modified(T),
     Deleted(T),
@@ -105,16 +119,16 @@ pub(super) enum Event<T> {
 
 /// How far a watch has come.
 #[derive(Debug, Deserialize)]
-pub(super) struct Bookmark {
-    pub(super) metadata: Meta,
+pub(crate) struct Bookmark {
+    pub(crate) metadata: Meta,
 }
 
 /// Why a watch ends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Status {
-    pub(super) code: u16,
-    pub(super) message: String,
+pub(crate) struct Status {
+    pub(crate) code: u16,
+    pub(crate) message: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,7 +137,8 @@ pub(super) struct RawNamespace {
 }
 
 impl Raw for RawNamespace {
-    const COLLECTION: Collection = Collection::core(Kind::Namespace, "/api/v1/namespaces", "namespaces");
+    const KIND: Kind = Kind::Namespace;
+    const COLLECTION: Collection = Collection::core("namespaces");
 
     fn meta(&self) -> &Meta {
         &self.metadata
@@ -164,7 +179,8 @@ struct RawPort {
 }
 
 impl Raw for RawService {
-    const COLLECTION: Collection = Collection::core(Kind::Service, "/api/v1/services", "services");
+    const KIND: Kind = Kind::Service;
+    const COLLECTION: Collection = Collection::core("services");
 
     fn meta(&self) -> &Meta {
         &self.metadata
@@ -238,13 +254,9 @@ struct Conditions {
 }
 
 impl Raw for RawSlice {
-    const COLLECTION: Collection = Collection {
-        kind: Kind::Endpoints,
-        path: "/apis/discovery.k8s.io/v1/endpointslices",
-        resource: "endpointslices",
-        group: "discovery.k8s.io",
-        fields: None,
-    };
+    const KIND: Kind = Kind::Endpoints;
+    const COLLECTION: Collection =
+        Collection { group: "discovery.k8s.io", version: "v1", resource: "endpointslices", fields: None };
 
     fn meta(&self) -> &Meta {
         &self.metadata
@@ -300,10 +312,11 @@ struct PodIp {
 }
 
 impl Raw for RawPod {
+    const KIND: Kind = Kind::Pod;
     const COLLECTION: Collection = Collection {
         // Those that have ended keep their addresses, which others may have by now.
         fields: Some("status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown"),
-        ..Collection::core(Kind::Pod, "/api/v1/pods", "pods")
+        ..Collection::core("pods")
     };
 
     fn meta(&self) -> &Meta {
@@ -326,13 +339,8 @@ impl Raw for RawPod {
 const MULTICLUSTER: &str = "multicluster.x-k8s.io";
 
 impl Collection {
-    const fn multicluster(kind: Kind, path: &'static str, resource: &'static str) -> Self {
-        Self { kind, path, resource, group: MULTICLUSTER, fields: None }
-    }
-
-    /// Where the server says which resources it has of that version.
-    pub(super) fn discovery(&self) -> &'static str {
-        self.path.rsplit_once('/').map_or(self.path, |(version, _)| version)
+    const fn multicluster(version: &'static str, resource: &'static str) -> Self {
+        Self { group: MULTICLUSTER, version, resource, fields: None }
     }
 }
 
@@ -360,10 +368,11 @@ pub(super) struct RawExport {
 }
 
 impl Raw for RawExport {
+    const KIND: Kind = Kind::Export;
     const COLLECTION: Collection = Self::VERSIONS[0];
     const VERSIONS: &'static [Collection] = &[
-        Collection::multicluster(Kind::Export, "/apis/multicluster.x-k8s.io/v1beta1/serviceexports", "serviceexports"),
-        Collection::multicluster(Kind::Export, "/apis/multicluster.x-k8s.io/v1alpha1/serviceexports", "serviceexports"),
+        Collection::multicluster("v1beta1", "serviceexports"),
+        Collection::multicluster("v1alpha1", "serviceexports"),
     ];
 
     fn meta(&self) -> &Meta {
@@ -393,10 +402,11 @@ struct ImportSpec {
 }
 
 impl Raw for RawImport {
+    const KIND: Kind = Kind::Import;
     const COLLECTION: Collection = Self::VERSIONS[0];
     const VERSIONS: &'static [Collection] = &[
-        Collection::multicluster(Kind::Import, "/apis/multicluster.x-k8s.io/v1beta1/serviceimports", "serviceimports"),
-        Collection::multicluster(Kind::Import, "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports", "serviceimports"),
+        Collection::multicluster("v1beta1", "serviceimports"),
+        Collection::multicluster("v1alpha1", "serviceimports"),
     ];
 
     fn meta(&self) -> &Meta {

@@ -17,8 +17,8 @@ use super::*;
 use crate::testkit::{addresses, eventually, home, peer};
 use crate::{Directions, Federation, FileStore, OnExisting, PeerRecord};
 
-fn federation(folder: &tempfile::TempDir) -> Federation {
-    Federation::open(FileStore::open(folder.path().join("peers.json")).unwrap(), home()).unwrap()
+async fn federation(folder: &tempfile::TempDir) -> Federation {
+    Federation::open(FileStore::open(folder.path().join("peers.json")).unwrap(), home()).await.unwrap()
 }
 
 fn request(id: Option<&str>) -> Request<v1::WatchAddressesRequest> {
@@ -33,7 +33,7 @@ fn request(id: Option<&str>) -> Request<v1::WatchAddressesRequest> {
 #[tokio::test]
 async fn addresses_are_told_to_gateways_of_peers_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let federation = federation(&folder);
+    let federation = federation(&folder).await;
     federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
     let asked_only = PeerRecord { directions: Directions::OutboundOnly, ..peer("cluster-c") };
     federation.add(asked_only, OnExisting::Refuse).await.unwrap();
@@ -62,7 +62,7 @@ async fn addresses_are_told_to_gateways_of_peers_alone() {
 #[tokio::test]
 async fn streams_of_one_peer_are_bounded_and_their_places_come_back() {
     let folder = tempfile::tempdir().unwrap();
-    let federation = federation(&folder);
+    let federation = federation(&folder).await;
     federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
     federation.add(peer("cluster-c"), OnExisting::Refuse).await.unwrap();
     let service = PeeringService::new(federation, Vec::new(), CancellationToken::new());
@@ -81,7 +81,7 @@ async fn streams_of_one_peer_are_bounded_and_their_places_come_back() {
 #[tokio::test]
 async fn what_was_kept_counts_as_long_as_the_peer_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let federation = federation(&folder);
+    let federation = federation(&folder).await;
     federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
     federation.add(peer("cluster-c"), OnExisting::Refuse).await.unwrap();
     let state = folder.path().join("peers.json");

@@ -44,11 +44,11 @@ struct Gateway {
     _state: tempfile::TempDir,
 }
 
-fn gateway() -> Gateway {
+async fn gateway() -> Gateway {
     let state = tempfile::tempdir().unwrap();
     let registry = Registry::new();
     let store = FileStore::open(state.path().join("peers.json")).unwrap();
-    let federation = Federation::open(store, home()).unwrap();
+    let federation = Federation::open(store, home()).await.unwrap();
     let service = AdminService::new(AdminSettings {
         version: "1.2.3".to_owned(),
         cluster: "cluster-a".to_owned(),
@@ -79,7 +79,7 @@ fn message(name: &str) -> v1::Peer {
 
 #[tokio::test]
 async fn a_peer_is_added_shown_changed_and_removed() {
-    let gateway = gateway();
+    let gateway = gateway().await;
     assert_eq!(gateway.add(Some(message("cluster-b")), false).await.unwrap(), 1);
     let service = &gateway.service;
     service.settings.inbound.apply(&service.settings.federation.current());
@@ -116,7 +116,7 @@ async fn a_peer_is_added_shown_changed_and_removed() {
 
 #[tokio::test]
 async fn a_peer_that_is_not_dialled_yet_is_connecting_and_one_that_is_not_asked_is_none() {
-    let gateway = gateway();
+    let gateway = gateway().await;
     gateway.add(Some(message("cluster-c")), false).await.unwrap();
     assert_eq!(gateway.get("cluster-c").await.unwrap().outbound.unwrap().state, "connecting");
     let inbound_only = v1::Peer { outbound: false, ..message("cluster-b") };
@@ -128,7 +128,7 @@ async fn a_peer_that_is_not_dialled_yet_is_connecting_and_one_that_is_not_asked_
 
 #[tokio::test]
 async fn each_refusal_has_its_code_and_its_sentence() {
-    let gateway = gateway();
+    let gateway = gateway().await;
     gateway.add(Some(message("cluster-b")), false).await.unwrap();
     let expired = expired_authority_pem("cluster-c.example.com");
     let endpoints = |url: &str| vec![v1::Endpoint { url: url.to_owned() }];
@@ -203,7 +203,7 @@ async fn each_refusal_has_its_code_and_its_sentence() {
 
 #[tokio::test]
 async fn questions_go_to_the_backend_and_failures_come_back() {
-    let gateway = gateway();
+    let gateway = gateway().await;
     let ask = |peer: &str| {
         let request = v1::QueryRequest { wire: Bytes::from_static(b"question"), peer: peer.to_owned() };
         gateway.service.query(Request::new(request))
@@ -219,7 +219,7 @@ async fn questions_go_to_the_backend_and_failures_come_back() {
 
 #[tokio::test]
 async fn the_status_names_the_cluster_and_its_agents() {
-    let gateway = gateway();
+    let gateway = gateway().await;
     let id = "spiffe://cluster-a.example.com/node-agent/n1".parse().unwrap();
     let seat = gateway.service.settings.agents.enter(&"n1".into(), id).unwrap();
     seat.note(&v1::AgentReport { node: "n1".to_owned(), applied_generation: 5, error: "e".repeat(600) });

@@ -14,8 +14,7 @@ use tracing::{info, warn};
 
 use super::{REPORT_INTERVAL, Subscriber, SubscriptionStatus};
 use crate::client::Ended;
-use crate::peers::{MAX_BUNDLE_LEN, MAX_PEERS, PeerSet};
-use crate::store::StateStore;
+use crate::peers::{Generation, MAX_BUNDLE_LEN, MAX_PEERS, PeerSet};
 
 /// From the call to the first peers.
 const FIRST_SNAPSHOT_WITHIN: Duration = Duration::from_secs(5);
@@ -78,7 +77,7 @@ async fn accept(subscriber: &Subscriber, snapshot: v1::Snapshot) -> Option<Strin
     if known.as_deref() == Some(&*set) {
         return None;
     }
-    if let Some(known) = known.filter(|known| known.generation() > set.generation()) {
+    if let Some(known) = known.filter(|known| is_older(set.generation(), known.generation())) {
         warn!(known = %known.generation(), generation,
             "the gateway's generation is lower than the last one here; it was restored, or its state is gone");
     }
@@ -90,6 +89,11 @@ async fn accept(subscriber: &Subscriber, snapshot: v1::Snapshot) -> Option<Strin
         warn!(generation, %error, "the peers are in force, but a restart will not find them");
     }
     None
+}
+
+/// Whether one generation came before the other, as far as that can be told.
+fn is_older(generation: Generation, known: Generation) -> bool {
+    generation.is_counted() && known.is_counted() && generation < known
 }
 
 fn report(subscriber: &mut Subscriber, rejected: Option<String>) -> v1::AgentReport {

@@ -63,7 +63,7 @@ struct Gateway {
 
 impl Gateway {
     async fn start(state: &Path) -> Self {
-        let federation = Federation::open(FileStore::open(state.join("peers.json")).unwrap(), home()).unwrap();
+        let federation = Federation::open(FileStore::open(state.join("peers.json")).unwrap(), home()).await.unwrap();
         let registry = Registry::new();
         let agents = AgentBook::new(&registry).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,31 +1,61 @@
 #![allow(clippy::unwrap_used)]
 
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
 use strait_identity::CertificateAuthority;
+use strait_resolve::BoxFuture;
 
 use super::*;
 use crate::peers::{Directions, MAX_PEERS};
 use crate::store::FileStore;
 use crate::testkit::{bundle, eventually, home, peer};
 
-/// Keeps nothing; `before_save` may fail it.
-struct Scripted<F>(F);
+/// Keeps peers in memory; `before_save` may fail it.
+struct Scripted<F> {
+    before_save: Arc<F>,
+    set: Arc<Mutex<PeerSet>>,
+}
 
-impl<F: Fn(&PeerSet) -> Result<(), StoreError> + Send> StateStore for Scripted<F> {
-    fn load(&self) -> Result<Option<PeerSet>, StoreError> {
-        Ok(None)
+impl<F> Scripted<F> {
+    fn new(before_save: F) -> Self {
+        Self { before_save: Arc::new(before_save), set: Arc::default() }
+    }
+}
+
+impl<F: Fn(&PeerSet) -> Result<(), StoreError> + Send + Sync + 'static> StateStore for Scripted<F> {
+    fn load(&self) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
+        Box::pin(async { Ok(self.set.lock().unwrap().clone()) })
     }
 
-    fn save(&self, set: &PeerSet) -> Result<(), StoreError> {
-        (self.0)(set)
+    fn commit(&self, base: Generation, change: StoreChange) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
+        let (before_save, set) = (Arc::clone(&self.before_save), Arc::clone(&self.set));
+        let commit = move || {
+            let before = set.lock().unwrap().clone();
+            if before.generation() != base {
+                return Err(StoreError::Conflict);
+            }
+            let next = change.apply(&before);
+            // This may wait for the test: nobody must wait for the set meanwhile.
+            before_save(&next)?;
+            *set.lock().unwrap() = next.clone();
+            Ok(next)
+        };
+        Box::pin(async { tokio::task::spawn_blocking(commit).await.unwrap() })
+    }
+
+    fn changed(&self, known: Generation) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            while self.set.lock().unwrap().generation() == known {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        })
     }
 }
 
 const SECOND_INBOUND: &str = "the trust domain cluster-b.example.com is already that of peer cluster-b, which may ask here: who asks is told by its trust domain, so one peer of each can be let in; give --outbound-only for a further suffix of that cluster, or remove cluster-b first (gatewayctl peer remove cluster-b)";
 
-fn forgetful() -> Federation {
-    Federation::open(Scripted(|_: &PeerSet| Ok(())), home()).unwrap()
+async fn forgetful() -> Federation {
+    Federation::open(Scripted::new(|_: &PeerSet| Ok(())), home()).await.unwrap()
 }
 
 fn disk_full() -> StoreError {
@@ -36,8 +66,8 @@ fn disk_full() -> StoreError {
 #[tokio::test]
 async fn peers_come_change_go_and_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Federation::open(FileStore::open(folder.path().join("peers.json")).unwrap(), home()).unwrap();
-    let federation = open();
+    let path = folder.path().join("peers.json");
+    let federation = Federation::open(FileStore::open(&path).unwrap(), home()).await.unwrap();
     let mut seen = federation.subscribe();
     assert_eq!(federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap(), Generation(1));
     assert!(seen.has_changed().unwrap());
@@ -49,12 +79,15 @@ async fn peers_come_change_go_and_survive_a_restart() {
     let before = federation.current();
     assert_eq!(before.get("cluster-b").unwrap().directions, Directions::InboundOnly);
     drop(federation);
-    assert_eq!(open().current(), before);
+    // Whoever follows the store lets go of the file when it is told to.
+    eventually("the file is free", || async { FileStore::open(&path).is_ok() }).await;
+    let federation = Federation::open(FileStore::open(&path).unwrap(), home()).await.unwrap();
+    assert_eq!(federation.current(), before);
 }
 
 #[tokio::test]
 async fn a_refused_peer_is_told_why_and_nothing_changes() {
-    let federation = forgetful();
+    let federation = forgetful().await;
     federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
     let other_ca = |trust_domain: &str| {
         let ca = CertificateAuthority::create(&trust_domain.parse().unwrap(), std::time::Duration::from_secs(3600));
@@ -164,7 +197,7 @@ async fn a_refused_peer_is_told_why_and_nothing_changes() {
 
 #[tokio::test]
 async fn what_only_looks_like_a_conflict_is_accepted() {
-    let federation = forgetful();
+    let federation = forgetful().await;
     federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
     // Label boundaries count: this is not below cluster-a.example.com.
     let near = PeerRecord { suffix: "xcluster-a.example.com".parse().unwrap(), ..peer("cluster-c") };
@@ -206,7 +239,7 @@ async fn peers_are_bounded() {
 
 #[tokio::test]
 async fn an_unknown_peer_cannot_be_removed() {
-    let federation = forgetful();
+    let federation = forgetful().await;
     let error = federation.remove("cluster-x").await.unwrap_err();
     assert_eq!(error.to_string(), "there is no peer \"cluster-x\"; no peer has been added yet");
     federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
@@ -216,7 +249,7 @@ async fn an_unknown_peer_cannot_be_removed() {
 
 #[tokio::test]
 async fn what_cannot_be_stored_is_not_in_force() {
-    let federation = Federation::open(Scripted(|_: &PeerSet| Err(disk_full())), home()).unwrap();
+    let federation = Federation::open(Scripted::new(|_: &PeerSet| Err(disk_full())), home()).await.unwrap();
     let seen = federation.subscribe();
     let error = federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap_err();
     assert_eq!(
@@ -232,12 +265,13 @@ async fn what_cannot_be_stored_is_not_in_force() {
 async fn a_change_is_published_after_it_is_stored_even_when_the_caller_is_gone() {
     let (at_store, stored) = mpsc::channel();
     let (go_on, wait) = mpsc::channel();
-    let store = Scripted(move |_: &PeerSet| {
+    let wait = Mutex::new(wait);
+    let store = Scripted::new(move |_: &PeerSet| {
         at_store.send(()).unwrap();
-        wait.recv().unwrap();
+        wait.lock().unwrap().recv().unwrap();
         Ok(())
     });
-    let federation = Federation::open(store, home()).unwrap();
+    let federation = Federation::open(store, home()).await.unwrap();
     let adding = tokio::spawn({
         let federation = federation.clone();
         async move { federation.add(peer("cluster-b"), OnExisting::Refuse).await }
@@ -248,4 +282,68 @@ async fn a_change_is_published_after_it_is_stored_even_when_the_caller_is_gone()
     assert!(adding.await.unwrap_err().is_cancelled());
     go_on.send(()).unwrap();
     eventually("the stored change is published", || async { federation.current().len() == 1 }).await;
+}
+
+type Saved = fn(&PeerSet) -> Result<(), StoreError>;
+
+/// A store that others change as well.
+struct Shared {
+    set: Arc<Mutex<PeerSet>>,
+    /// What others do right before the next commit.
+    others: Mutex<Vec<StoreChange>>,
+    scripted: Scripted<Saved>,
+}
+
+impl Shared {
+    fn new(others: Vec<StoreChange>) -> Self {
+        let scripted: Scripted<Saved> = Scripted::new(|_| Ok(()));
+        Self { set: Arc::clone(&scripted.set), others: Mutex::new(others), scripted }
+    }
+}
+
+impl StateStore for Shared {
+    fn load(&self) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
+        self.scripted.load()
+    }
+
+    fn commit(&self, base: Generation, change: StoreChange) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
+        if let Some(other) = self.others.lock().unwrap().pop() {
+            let mut set = self.set.lock().unwrap();
+            *set = other.apply(&set);
+        }
+        self.scripted.commit(base, change)
+    }
+
+    fn changed(&self, known: Generation) -> BoxFuture<'_, ()> {
+        self.scripted.changed(known)
+    }
+}
+
+#[tokio::test]
+async fn what_others_change_is_published() {
+    let shared = Shared::new(vec![]);
+    let set = Arc::clone(&shared.set);
+    let federation = Federation::open(shared, home()).await.unwrap();
+    let next = StoreChange::Put(peer("cluster-b")).apply(&set.lock().unwrap());
+    *set.lock().unwrap() = next;
+    eventually("the other's change", || async { federation.current().len() == 1 }).await;
+    assert_eq!(federation.add(peer("cluster-c"), OnExisting::Refuse).await.unwrap(), Generation(2));
+}
+
+#[tokio::test]
+async fn a_change_that_others_were_faster_than_is_checked_and_tried_again() {
+    let put = |name: &str| StoreChange::Put(peer(name));
+    // Something else: ours is made on top of it.
+    let federation = Federation::open(Shared::new(vec![put("cluster-c")]), home()).await.unwrap();
+    assert_eq!(federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap(), Generation(2));
+    assert_eq!(federation.current().len(), 2);
+    // The same: ours is refused, as it would have been at first.
+    let federation = Federation::open(Shared::new(vec![put("cluster-b")]), home()).await.unwrap();
+    let error = federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap_err();
+    assert!(matches!(error, ChangeError::Conflict(Conflict::Exists(_))), "{error}");
+    // Without end: given up.
+    let others = (0..10).map(|_| put("cluster-c")).collect();
+    let federation = Federation::open(Shared::new(others), home()).await.unwrap();
+    let error = federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap_err();
+    assert!(matches!(error, ChangeError::Store(StoreError::Conflict)), "{error}");
 }

@@ -29,9 +29,9 @@ impl AdminBackend for NoLinks {
     }
 }
 
-fn service(folder: &Path) -> AdminService {
+async fn service(folder: &Path) -> AdminService {
     let registry = Registry::new();
-    let federation = Federation::open(FileStore::open(folder.join("peers.json")).unwrap(), home()).unwrap();
+    let federation = Federation::open(FileStore::open(folder.join("peers.json")).unwrap(), home()).await.unwrap();
     AdminService::new(AdminSettings {
         version: "0.0.0".to_owned(),
         cluster: "a".to_owned(),
@@ -52,7 +52,7 @@ async fn the_socket_is_its_owners_alone_serves_and_goes() {
     let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["gateway.sock"], "nothing else is left in the folder");
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(socket.serve(Routes::new(service(folder.path()).into_server()), stop.clone()));
+    let serving = tokio::spawn(socket.serve(Routes::new(service(folder.path()).await.into_server()), stop.clone()));
     let mut client = connect_admin(&path).await.unwrap();
     assert_eq!(client.status(v1::StatusRequest {}).await.unwrap().into_inner().cluster, "a");
     drop(client);

@@ -20,10 +20,10 @@ fn set(generation: u64, names: &[&str]) -> PeerSet {
 fn what_is_saved_is_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let store = FileStore::open(folder.path().join("peers.json")).unwrap();
-    assert_eq!(store.load().unwrap(), None);
+    assert_eq!(store.read().unwrap(), None);
     let saved = set(7, &["cluster-b", "cluster-c"]);
     store.save(&saved).unwrap();
-    assert_eq!(store.load().unwrap(), Some(saved));
+    assert_eq!(store.read().unwrap(), Some(saved));
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn edited(from: &str, to: &str) -> String {
     text.replacen(from, to, 1)
 }
 
-#[test]
-fn a_damaged_file_is_reported_and_kept() {
+#[tokio::test]
+async fn a_damaged_file_is_reported_and_kept() {
     let whole = document::render(&set(1, &["cluster-b"]));
     let twice = {
         let entry = &whole[whole.find("    {").unwrap()..whole.rfind("    }").unwrap() + 5];
@@ -148,14 +148,14 @@ fn a_damaged_file_is_reported_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("peers.json");
         std::fs::write(&path, text).unwrap();
-        let error = FileStore::open(&path).unwrap().load().unwrap_err().to_string();
+        let error = FileStore::open(&path).unwrap().read().unwrap_err().to_string();
         let expected = format!(
             "{}{expected}\nThe file is left as it is. Restore it from a copy, or move it away to begin without peers.",
             path.display()
         );
         assert_eq!(error, expected, "{case}");
         // A gateway does not start with it, and does not touch it.
-        assert!(Federation::open(FileStore::open(&path).unwrap(), home()).is_err(), "{case}");
+        assert!(Federation::open(FileStore::open(&path).unwrap(), home()).await.is_err(), "{case}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), *text, "{case}");
     }
 }
@@ -165,7 +165,7 @@ fn a_file_of_other_bytes_is_damaged_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers.json");
     std::fs::write(&path, [0xff, 0x00, 0x1b, b'[']).unwrap();
-    let error = FileStore::open(&path).unwrap().load().unwrap_err().to_string();
+    let error = FileStore::open(&path).unwrap().read().unwrap_err().to_string();
     // No snippet: control characters do not belong on a terminal.
     assert!(error.starts_with(&format!("{}:1:1: expected value\nThe file", path.display())), "{error}");
 }
@@ -211,7 +211,7 @@ fn what_an_interrupted_write_left_is_cleared_away() {
     assert!(left.exists());
     let store = FileStore::open(&path).unwrap();
     assert!(!left.exists());
-    assert_eq!(store.load().unwrap(), Some(stored));
+    assert_eq!(store.read().unwrap(), Some(stored));
 }
 
 #[test]

@@ -1,0 +1,119 @@
+//! Real gateways that share their peers through an API server.
+
+use strait_tests::cluster::printed;
+use strait_tests::{ApiWeather, Cluster as Programs, ClusterPlan, Home, gatewayctl, until};
+
+use super::*;
+
+/// Runs `gatewayctl` at one of the gateways.
+fn ctl(cluster: &Programs, gateway: usize, arguments: &[&str]) -> String {
+    let socket = cluster.gateways[gateway].seat.socket.to_string_lossy().into_owned();
+    printed(&gatewayctl(&[&["--socket", &socket], arguments].concat()), arguments)
+}
+
+fn is_listed(cluster: &Programs, gateway: usize, peer: &str) -> bool {
+    ctl(cluster, gateway, &["peer", "list"]).contains(peer)
+}
+
+/// cluster-a, whose two gateways share their peers, and cluster-b, which asks them.
+#[test]
+fn replicas_share_their_peers_and_answer_without_the_api_server() {
+    let api = KubeApi::start();
+    api.serve(peers());
+    let home = Home::Zones(&["web.shop.svc A 10.1.0.1", "dns.kube-system.svc A 10.1.0.2"]);
+    let mut a = ClusterPlan::new("cluster-a", home).gateways(2).state_in(&api).start();
+    let b = ClusterPlan::new("cluster-b", Home::Zones(&["web.shop.svc A 10.2.0.1"])).start();
+
+    // Added at one, in force at both, and a resource like any other.
+    let ca = b.ca();
+    let add = ["peer", "add", "cluster-b", "--suffix", "cluster-b.example.com", "--ca", &ca, "--endpoint"];
+    ctl(&a, 0, &[&add[..], &[&b.endpoints("tls")[0]]].concat());
+    assert_eq!(api.get(&peers(), NAMESPACE, "cluster-b").unwrap()["spec"]["suffix"], "cluster-b.example.com");
+    until("the other replica to know", || is_listed(&a, 1, "cluster-b"));
+    let generation = |gateway| {
+        let list: Value = serde_json::from_str(&ctl(&a, gateway, &["-o", "json", "peer", "list"])).unwrap();
+        list["generation"].clone()
+    };
+    assert_eq!(generation(0), generation(1));
+    assert_eq!(a.resolve("web.shop.svc.cluster-b.example.com"), ["web.shop.svc.cluster-b.example.com. A 10.2.0.1"]);
+
+    // Both answer cluster-b, and show it what it may see.
+    for gateway in 0..2 {
+        let endpoint = &a.endpoints("tls")[gateway];
+        b.ctl_ok(&[
+            "peer",
+            "add",
+            "cluster-a",
+            "--suffix",
+            &a.suffix,
+            "--ca",
+            &a.ca(),
+            "--endpoint",
+            endpoint,
+            "--replace",
+        ]);
+        let ask = |name: &str| {
+            let name = format!("{name}.cluster-a.example.com");
+            let socket = b.gateway().seat.socket.to_string_lossy().into_owned();
+            gatewayctl(&["--socket", &socket, "query", &name, "--via", "peer", "--peer", "cluster-a"])
+        };
+        until("the answer", || String::from_utf8_lossy(&ask("web.shop.svc").stdout).contains("10.1.0.1"));
+        let refused = ask("dns.kube-system.svc");
+        let told = String::from_utf8_lossy(&refused.stdout).into_owned();
+        assert!(told.contains("REFUSED") && told.contains("not shown to peer cluster-b"), "{told}");
+    }
+
+    // One of them tells how it does.
+    let condition = |kind: &str| {
+        let stored = api.get(&peers(), NAMESPACE, "cluster-b").unwrap_or_default();
+        let all = stored["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        all.into_iter().find(|condition| condition["type"] == kind).map(|condition| condition["status"].clone())
+    };
+    until("the conditions", || {
+        condition("Ready") == Some(json!("True")) && condition("Reachable") == Some(json!("True"))
+    });
+
+    // `kubectl apply` and `kubectl delete`.
+    api.apply(&peers(), NAMESPACE, "cluster-c", manifest(&record("cluster-c")));
+    (0..2).for_each(|gateway| until("the applied peer", || is_listed(&a, gateway, "cluster-c")));
+    api.delete(&peers(), NAMESPACE, "cluster-c");
+    (0..2).for_each(|gateway| until("the deleted peer to go", || !is_listed(&a, gateway, "cluster-c")));
+
+    // Without the API server everything stays as it was, across a restart too; nothing can be changed.
+    let copy = |number: usize| a.folder.path(format!("gateway-{number}-peers.json"));
+    for number in 0..2 {
+        let is_kept = |text: String| text.contains("cluster-b") && !text.contains("cluster-c");
+        until("the copy", || std::fs::read_to_string(copy(number)).is_ok_and(is_kept));
+    }
+    api.set(ApiWeather::Gone);
+    a.gateways[1].kill();
+    a.gateways[1].revive();
+    (0..2).for_each(|gateway| assert!(is_listed(&a, gateway, "cluster-b")));
+    a.gateways[0].kill();
+    assert_eq!(a.resolve("web.shop.svc.cluster-b.example.com"), ["web.shop.svc.cluster-b.example.com. A 10.2.0.1"]);
+    let ask = || {
+        let socket = b.gateway().seat.socket.to_string_lossy().into_owned();
+        gatewayctl(&[
+            "--socket",
+            &socket,
+            "query",
+            "web.shop.svc.cluster-a.example.com",
+            "--via",
+            "peer",
+            "--peer",
+            "cluster-a",
+        ])
+    };
+    until("the answer of the revived", || String::from_utf8_lossy(&ask().stdout).contains("10.1.0.1"));
+    let socket = a.gateways[1].seat.socket.to_string_lossy().into_owned();
+    let refused = gatewayctl(&["--socket", &socket, "peer", "remove", "cluster-b"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("not stored, and not in force"), "{told}");
+
+    // And all is well when it is back.
+    api.set(ApiWeather::Fair);
+    until("the peer to be removed", || {
+        gatewayctl(&["--socket", &socket, "peer", "remove", "cluster-b"]).status.success()
+    });
+    assert!(api.get(&peers(), NAMESPACE, "cluster-b").is_none());
+}
