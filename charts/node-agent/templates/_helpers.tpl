@@ -55,6 +55,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.gateway.endpoints (eq .Values.certificates.mode "none") -}}
 {{- fail "gateway.endpoints needs a certificate: set certificates.mode (hostPath, certManagerCsi or existingSecret)" -}}
 {{- end -}}
+{{- if and .Values.gateway.zones (not .Values.gateway.endpoints) -}}
+{{- fail "gateway.zones needs gateway.endpoints: the gateway answers these zones" -}}
+{{- end -}}
 {{- if and (eq .Values.mode "hostResolver") (eq .Values.upstreams.source "resolvConf") -}}
 {{- fail "mode: hostResolver cannot have upstreams.source: resolvConf, which would name the agent itself: set upstreams.source: servers or hostFile" -}}
 {{- end -}}
@@ -99,7 +102,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.zones }}{{ $_ := set $made "zones" . }}{{ end -}}
 {{- if not (kindIs "invalid" .Values.workers) }}{{ $_ := set $made "workers" (int .Values.workers) }}{{ end -}}
 {{- if .Values.gateway.endpoints -}}
-{{- $_ := set $made "gateway" (dict "endpoints" .Values.gateway.endpoints) -}}
+{{- $gateway := dict "endpoints" .Values.gateway.endpoints -}}
+{{- with .Values.gateway.zones }}{{ $_ := set $gateway "zones" . }}{{ end -}}
+{{- $_ := set $made "gateway" $gateway -}}
 {{- $_ := set $made "state" "/var/lib/strait" -}}
 {{- end -}}
 {{- if eq (include "strait.hasIdentity" .) "true" -}}

@@ -47,6 +47,7 @@ fn wrong_values_are_refused_with_words() {
         (&["gateway.endpoints={tls://10.0.0.1:853}"], "at '/gateway/endpoints/0'"),
         (&["hostNetwork=false"], "additional properties 'hostNetwork' not allowed"),
         (&["gateway.endpoints={grpc://10.0.0.1:8443}"], "gateway.endpoints needs a certificate"),
+        (&["gateway.zones={cluster.local}"], "gateway.zones needs gateway.endpoints"),
         (&["mode=hostResolver"], "mode: hostResolver cannot have upstreams.source: resolvConf"),
         (&["upstreams.source=servers"], "upstreams.source: servers needs upstreams.servers"),
         (&["certificates.mode=certManagerCsi"], "certManagerCsi needs certificates.certManagerCsi.trustDomain"),
