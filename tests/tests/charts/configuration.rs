@@ -36,12 +36,6 @@ fn the_programs_take_what_the_charts_make() {
         ] {
             text = text.replace(there, &folder.path(here).display().to_string());
         }
-        // State in custom resources is what the gateway is to have; the rest of the file counts until it has.
-        let kubernetes = format!(
-            "state:\n  kubernetes:\n    copy: {0}\n    namespace: strait-system\n",
-            folder.path("state/peers.json").display()
-        );
-        text = text.replace(&kubernetes, &format!("state: {}\n", folder.path("state/peers.json").display()));
         std::fs::create_dir_all(folder.path("run")).unwrap();
         std::fs::create_dir_all(folder.path("state")).unwrap();
         let config = folder.write(file, &text);
