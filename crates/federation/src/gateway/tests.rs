@@ -13,31 +13,31 @@ use crate::testkit::{bundle, eventually, home, peer};
 /// Keeps peers in memory; `before_save` may fail it.
 struct Scripted<F> {
     before_save: Arc<F>,
-    set: Arc<Mutex<PeerSet>>,
+    set: watch::Sender<PeerSet>,
 }
 
 impl<F> Scripted<F> {
     fn new(before_save: F) -> Self {
-        Self { before_save: Arc::new(before_save), set: Arc::default() }
+        Self { before_save: Arc::new(before_save), set: watch::Sender::default() }
     }
 }
 
 impl<F: Fn(&PeerSet) -> Result<(), StoreError> + Send + Sync + 'static> StateStore for Scripted<F> {
     fn load(&self) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
-        Box::pin(async { Ok(self.set.lock().unwrap().clone()) })
+        Box::pin(async { Ok(self.set.borrow().clone()) })
     }
 
     fn commit(&self, base: Generation, change: StoreChange) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
-        let (before_save, set) = (Arc::clone(&self.before_save), Arc::clone(&self.set));
+        let (before_save, set) = (Arc::clone(&self.before_save), self.set.clone());
         let commit = move || {
-            let before = set.lock().unwrap().clone();
+            let before = set.borrow().clone();
             if before.generation() != base {
                 return Err(StoreError::Conflict);
             }
             let next = change.apply(&before);
             // This may wait for the test: nobody must wait for the set meanwhile.
             before_save(&next)?;
-            *set.lock().unwrap() = next.clone();
+            set.send_replace(next.clone());
             Ok(next)
         };
         Box::pin(async { tokio::task::spawn_blocking(commit).await.unwrap() })
@@ -45,9 +45,9 @@ impl<F: Fn(&PeerSet) -> Result<(), StoreError> + Send + Sync + 'static> StateSto
 
     fn changed(&self, known: Generation) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            while self.set.lock().unwrap().generation() == known {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
+            let mut seen = self.set.subscribe();
+            // The sender lives as long as the store.
+            let _ = seen.wait_for(|set| set.generation() != known).await;
         })
     }
 }
@@ -288,7 +288,7 @@ type Saved = fn(&PeerSet) -> Result<(), StoreError>;
 
 /// A store that others change as well.
 struct Shared {
-    set: Arc<Mutex<PeerSet>>,
+    set: watch::Sender<PeerSet>,
     /// What others do right before the next commit.
     others: Mutex<Vec<StoreChange>>,
     scripted: Scripted<Saved>,
@@ -297,7 +297,7 @@ struct Shared {
 impl Shared {
     fn new(others: Vec<StoreChange>) -> Self {
         let scripted: Scripted<Saved> = Scripted::new(|_| Ok(()));
-        Self { set: Arc::clone(&scripted.set), others: Mutex::new(others), scripted }
+        Self { set: scripted.set.clone(), others: Mutex::new(others), scripted }
     }
 }
 
@@ -308,8 +308,7 @@ impl StateStore for Shared {
 
     fn commit(&self, base: Generation, change: StoreChange) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
         if let Some(other) = self.others.lock().unwrap().pop() {
-            let mut set = self.set.lock().unwrap();
-            *set = other.apply(&set);
+            self.set.send_modify(|set| *set = other.apply(set));
         }
         self.scripted.commit(base, change)
     }
@@ -322,10 +321,9 @@ impl StateStore for Shared {
 #[tokio::test]
 async fn what_others_change_is_published() {
     let shared = Shared::new(vec![]);
-    let set = Arc::clone(&shared.set);
+    let set = shared.set.clone();
     let federation = Federation::open(shared, home()).await.unwrap();
-    let next = StoreChange::Put(peer("cluster-b")).apply(&set.lock().unwrap());
-    *set.lock().unwrap() = next;
+    set.send_modify(|set| *set = StoreChange::Put(peer("cluster-b")).apply(set));
     eventually("the other's change", || async { federation.current().len() == 1 }).await;
     assert_eq!(federation.add(peer("cluster-c"), OnExisting::Refuse).await.unwrap(), Generation(2));
 }

@@ -62,9 +62,7 @@ impl KubeApi {
         std::thread::spawn(move || {
             loop {
                 std::thread::sleep(BOOKMARKS);
-                let version = shared.version.load(Ordering::Relaxed).to_string();
-                let bookmark = json!({ "metadata": { "resourceVersion": version } });
-                shared.slices().tell(&event("BOOKMARK", &bookmark.to_string()));
+                shared.slices().tell(&shared.bookmark());
             }
         });
         Ok(api)
@@ -155,10 +153,14 @@ impl Shared {
     fn keep_up(&self, stream: &mut TcpStream) -> std::io::Result<()> {
         loop {
             std::thread::sleep(BOOKMARKS);
-            let version = self.version.load(Ordering::Relaxed).to_string();
-            let bookmark = json!({ "metadata": { "resourceVersion": version } });
-            stream.write_all(&event("BOOKMARK", &bookmark.to_string()))?;
+            stream.write_all(&self.bookmark())?;
         }
+    }
+
+    /// How far a watch is.
+    fn bookmark(&self) -> Vec<u8> {
+        let version = self.version.load(Ordering::Relaxed).to_string();
+        event("BOOKMARK", &json!({ "metadata": { "resourceVersion": version } }).to_string())
     }
 }
 
