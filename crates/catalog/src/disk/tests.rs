@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::*;
-use crate::{CatalogSettings, Object, Picture, PodMode, SyncState};
+use crate::{CatalogSettings, Object, Picture, PodMode, SetState, SyncState};
 
 fn settings() -> CatalogSettings {
     CatalogSettings { pods: PodMode::Verified, ..CatalogSettings::default() }
@@ -20,6 +20,10 @@ fn picture() -> Picture {
         external("out.shop", "www.example.com"),
         slice("db.shop", "db-1.with.dots", &["pod-0=10.1.0.1", "!10.1.0.2", "fd00::2"], &["sql/tcp/5432"]),
         pod("web-0.shop", &["10.1.0.9"]),
+        export("web.shop"),
+        import(cluster_ip("cart.shop", &["10.3.0.1"], &["http/tcp/80"])),
+        import(headless("nodes.shop")),
+        imported(slice("nodes.shop", "nodes-b", &["n-0=10.9.0.1"], &[]), "cluster-b"),
     ];
     synced(settings(), objects)
 }
@@ -30,6 +34,9 @@ fn texts(snapshot: &Snapshot) -> Vec<String> {
     texts.extend(snapshot.services.iter().map(|item| format!("{item:?}")));
     texts.extend(snapshot.slices.iter().map(|item| format!("{item:?}")));
     texts.extend(snapshot.pods.iter().map(|item| format!("{item:?}")));
+    texts.extend(snapshot.exports.iter().map(|item| format!("{item:?}")));
+    texts.extend(snapshot.imports.iter().map(|item| format!("import {item:?}")));
+    texts.push(format!("{:?}", snapshot.set));
     texts.sort();
     texts
 }
@@ -50,6 +57,7 @@ fn what_is_saved_is_loaded() {
     let mut told = Picture::restored(settings(), restored.snapshot, restored.saved);
     let zone = zone(shared(&mut told), "cluster.local");
     check(&zone, &[("db.shop.svc.cluster.local", "A", "A 10.1.0.1")]);
+    assert_eq!(snapshot.set, SetState::On);
     assert_eq!(told.sync(), SyncState::Stale { since: restored.saved });
 }
 

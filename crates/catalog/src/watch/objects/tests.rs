@@ -107,6 +107,59 @@ fn slices_are_read_whatever_is_missing() {
 }
 
 #[test]
+fn kep1645_slices_of_imports_are_read_with_the_cluster_they_come_from() {
+    // (labels, the service here, the import and its cluster)
+    let cases = [
+        (
+            r#""multicluster.kubernetes.io/service-name":"web","multicluster.kubernetes.io/source-cluster":"b""#,
+            None,
+            Some(("web", Some("b"))),
+        ),
+        // Whoever manages imports may leave the cluster out, or give it a name that is no label.
+        (r#""multicluster.kubernetes.io/service-name":"web""#, None, Some(("web", None))),
+        (
+            r#""multicluster.kubernetes.io/service-name":"web","multicluster.kubernetes.io/source-cluster":"b.c""#,
+            None,
+            Some(("web", None)),
+        ),
+        // One that belongs to a service here as well.
+        (
+            r#""kubernetes.io/service-name":"derived","multicluster.kubernetes.io/service-name":"web""#,
+            Some("derived"),
+            Some(("web", None)),
+        ),
+        // A cluster alone is no import.
+        (r#""kubernetes.io/service-name":"web","multicluster.kubernetes.io/source-cluster":"b""#, Some("web"), None),
+    ];
+    for (labels, service, import) in cases {
+        let json =
+            format!(r#"{{"metadata":{{"name":"web-1","namespace":"shop","labels":{{{labels}}}}},"endpoints":[]}}"#);
+        let Some(Object::Endpoints(slice)) = trimmed::<RawSlice>(&json).0 else { panic!("{labels}: no slice") };
+        let expected = import
+            .map(|(service, cluster)| Box::new(Imported { service: label(service), cluster: cluster.map(label) }));
+        assert_eq!((slice.service, slice.imported), (service.map(label), expected), "{labels}");
+    }
+    let nobodys = r#"{"metadata":{"name":"a","namespace":"shop","labels":{"multicluster.kubernetes.io/source-cluster":"b"}},"endpoints":[]}"#;
+    assert_eq!(trimmed::<RawSlice>(nobodys), (None, 0));
+}
+
+#[test]
+fn kep1645_imports_are_read_whatever_is_missing() {
+    // (spec, its kind)
+    let cases: [(&str, ServiceKind); 4] = [
+        (r#"{"type":"ClusterSetIP","ips":["10.3.0.1"]}"#, ServiceKind::ClusterIp(addresses(&["10.3.0.1"]))),
+        // No address yet.
+        (r#"{"type":"ClusterSetIP","ips":null}"#, ServiceKind::ClusterIp(addresses(&[]))),
+        (r#"{"type":"Headless"}"#, ServiceKind::Headless),
+        ("{}", ServiceKind::ClusterIp(addresses(&[]))),
+    ];
+    for (spec, kind) in cases {
+        let json = format!(r#"{{"metadata":{{"name":"web","namespace":"shop"}},"spec":{spec}}}"#);
+        assert_eq!(trimmed::<RawImport>(&json).0, Some(Object::Import(service("web.shop", kind, &[]))), "{spec}");
+    }
+}
+
+#[test]
 fn what_has_no_name_is_left_out_and_what_is_no_label_is_counted() {
     let nobodys = r#"{"metadata":{"name":"a","namespace":"shop","labels":null},"endpoints":[]}"#;
     assert_eq!(trimmed::<RawSlice>(nobodys), (None, 0));
