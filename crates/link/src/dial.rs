@@ -5,7 +5,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use hickory_resolver::TokioResolver;
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::{Hosts, TokioResolver};
 use rustls::{AlertDescription, ClientConfig};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -30,17 +32,33 @@ pub async fn connect_tls(
     tls(tcp(&addresses).await?, config, &url.host).await
 }
 
-/// The addresses of a host: itself, or what hosts file and resolvers of this machine say.
+/// The addresses of a host: itself, what the hosts file says, or else what the resolvers of this machine say.
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    // Made anew each time, since the machine's configuration may have changed.
-    let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(io::Error::other)?;
-    let found = resolver.lookup_ip(format!("{host}.")).await.map_err(|error| {
-        io::Error::new(io::ErrorKind::NotFound, format!("the host name {host} cannot be resolved: {error}"))
-    })?;
-    Ok(found.iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, port)).collect())
+    let unresolved = |error: &dyn Error| {
+        io::Error::new(io::ErrorKind::NotFound, format!("the host name {host} cannot be resolved: {}", chain(error)))
+    };
+    let name = Name::from_ascii(format!("{host}.")).map_err(|error| unresolved(&error))?;
+    // Both are read anew each time, since the machine's configuration may have changed. A machine need not have a hosts file.
+    let mut found = Hosts::from_system().map(|hosts| in_hosts(&hosts, &name)).unwrap_or_default();
+    if found.is_empty() {
+        let resolver =
+            TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(|error| unresolved(&error))?;
+        found = resolver.lookup_ip(name).await.map_err(|error| unresolved(&error))?.iter().collect();
+    }
+    Ok(found.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, port)).collect())
+}
+
+/// What a hosts file says of a name. It is all that counts, as for the system's own resolver: a name with an address of
+/// one family is not asked elsewhere for the other.
+fn in_hosts(hosts: &Hosts, name: &Name) -> Vec<IpAddr> {
+    let of_type = |rtype| hosts.lookup_static_host(&Query::query(name.clone(), rtype));
+    let lookups = [RecordType::A, RecordType::AAAA].into_iter().filter_map(of_type);
+    lookups
+        .flat_map(|lookup| lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Connects to the first address that takes the connection.
@@ -114,4 +132,34 @@ pub fn chain(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hosts_file_that_knows_a_name_needs_no_resolver() {
+        let mut hosts = Hosts::default();
+        hosts
+            .read_hosts_conf("127.0.0.1 four.example both.example\n::1 six.example BOTH.example\n".as_bytes())
+            .unwrap();
+        let (four, six): (IpAddr, IpAddr) = ("127.0.0.1".parse().unwrap(), "::1".parse().unwrap());
+        for (name, expected) in [
+            ("four.example.", &[four][..]),
+            ("six.example.", &[six]),
+            ("Both.Example.", &[four, six]),
+            ("none.example.", &[]),
+        ] {
+            assert_eq!(in_hosts(&hosts, &Name::from_ascii(name).unwrap()), expected, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_none_is_said() {
+        let error = resolve(&"a".repeat(64), 853).await.unwrap_err().to_string();
+        assert!(error.contains("cannot be resolved"), "{error}");
+    }
 }
