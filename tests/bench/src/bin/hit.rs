@@ -1,17 +1,24 @@
-//! The hit path by itself: answers so many questions from the cache (`hit cached COUNT`) or from a static zone
-//! (`hit static COUNT`), without sockets. Made for `valgrind --tool=callgrind`; `tests/bench` counts the instructions of
-//! one answer with it.
+//! The hit path by itself: answers so many questions from the cache (`hit cached COUNT`), from a static zone
+//! (`hit static COUNT`) or from a catalog of Kubernetes services (`hit catalog COUNT`), without sockets. Made for
+//! `valgrind --tool=callgrind`; the benchmark counts the instructions of one answer with it.
 #![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a program for whoever measures: a panic is its report")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+use strait_catalog::{
+    CatalogSettings, CatalogZone, Change, Kind, Label, Object, Picture, Service, ServiceKind, ZoneSettings,
+};
 use strait_resolve::zone::ZoneBuilder;
 use strait_resolve::{
     AccessList, Ask, BoxFuture, CacheSettings, Now, Origin, QueryLog, ResolveMetrics, Resolver, ResolverSettings,
     Respond, Route, RouteTable, Source, SourceError, Transit, Transport,
 };
 use strait_wire::{Answer, Name, RecordType};
+
+/// Where the names lie.
+const APEX: &str = "bench.example";
 
 /// Names asked for in turn.
 const NAMES: usize = 1_000;
@@ -22,11 +29,11 @@ const BATCH: usize = 32;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [kind, count] = arguments.as_slice() else {
-        eprintln!("usage: hit cached|static COUNT");
+        eprintln!("usage: hit cached|static|catalog COUNT");
         std::process::exit(2);
     };
     let count: usize = count.parse().unwrap();
-    let resolver = resolver(kind == "cached");
+    let resolver = resolver(kind);
     let questions: Vec<Vec<u8>> = (0..NAMES).map(question).collect();
     let mut origin = Origin::new("127.0.0.1:4242".parse().unwrap(), Transport::Udp);
     warm(&resolver, &questions, &origin);
@@ -53,14 +60,14 @@ fn warm(resolver: &Resolver, questions: &[Vec<u8>], origin: &Origin) {
     });
 }
 
-fn resolver(cached: bool) -> Resolver {
-    let apex: Name = "bench.example".parse().unwrap();
-    let mut zone = ZoneBuilder::new(apex.clone(), 3600);
-    for number in 0..NAMES {
-        zone.record(&format!("h{number}"), RecordType::A, None, "192.0.2.1").unwrap();
-    }
-    let zone: Arc<dyn Source> = Arc::new(zone.build().unwrap());
-    let (kind, source) = if cached { ("upstream", Arc::new(Distant(zone)) as _) } else { ("static", zone) };
+fn resolver(kind: &str) -> Resolver {
+    let apex: Name = APEX.parse().unwrap();
+    let (kind, source, cached): (_, Arc<dyn Source>, _) = match kind {
+        "cached" => ("upstream", Arc::new(Distant(zone(&apex))), true),
+        "static" => ("static", zone(&apex), false),
+        "catalog" => ("home", catalog(&apex), false),
+        other => panic!("no kind {other}"),
+    };
     let (routes, _) = RouteTable::new([Route { zone: apex, kind, source, cached }]);
     Resolver::new(ResolverSettings {
         admit: Arc::new(AccessList::local()),
@@ -74,6 +81,35 @@ fn resolver(cached: bool) -> Resolver {
     })
 }
 
+/// The names in a static zone.
+fn zone(apex: &Name) -> Arc<dyn Source> {
+    let mut zone = ZoneBuilder::new(apex.clone(), 3600);
+    for number in 0..NAMES {
+        zone.record(&format!("h{number}.n.svc"), RecordType::A, None, "192.0.2.1").unwrap();
+    }
+    Arc::new(zone.build().unwrap())
+}
+
+/// The names as those of services with an address.
+fn catalog(apex: &Name) -> Arc<dyn Source> {
+    let mut picture = Picture::new(CatalogSettings::default());
+    let service = |number| {
+        Object::Service(Service {
+            namespace: Label::new("n").unwrap(),
+            name: Label::new(&format!("h{number}")).unwrap(),
+            kind: ServiceKind::ClusterIp(["192.0.2.1".parse().unwrap()].into()),
+            ports: Box::default(),
+            publish_not_ready: false,
+        })
+    };
+    picture.apply(Change::Replace(Kind::Service, (0..NAMES).map(service).collect()));
+    for kind in [Kind::Namespace, Kind::Endpoints] {
+        picture.apply(Change::Replace(kind, Vec::new()));
+    }
+    let settings = ZoneSettings { home: apex.clone(), apex: apex.clone(), name_server: Box::default() };
+    Arc::new(CatalogZone::new(Arc::new(ArcSwap::new(picture.publish())), settings).unwrap())
+}
+
 /// A source that is not asked at once, as if it were behind a network.
 struct Distant(Arc<dyn Source>);
 
@@ -85,7 +121,7 @@ impl Source for Distant {
 
 /// A question as a stub resolver asks it.
 fn question(number: usize) -> Vec<u8> {
-    let name: Name = format!("h{number}.bench.example").parse().unwrap();
+    let name: Name = format!("h{number}.n.svc.{APEX}").parse().unwrap();
     let mut packet = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     packet.extend_from_slice(name.as_wire());
     packet.extend_from_slice(&[0, 1, 0, 1]);
