@@ -53,6 +53,7 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     let addresses = Addresses::start(AddressSettings {
         federation: federation.clone(),
         own: config.reverse.clone(),
+        cluster_id: home.cluster_id(),
         credentials: config.identity.credentials.clone(),
         state: config.state.path().to_owned(),
         registry: process.registry.clone(),
@@ -92,7 +93,7 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     let admin = tokio::spawn(socket.serve(services, stop.clone()));
     let distribution =
         DistributionService::new(own.trust_domain, addresses.snapshots(), agents, stop.clone()).into_server();
-    let peering = PeeringService::new(federation, config.reverse.clone(), stop.clone()).into_server();
+    let peering = PeeringService::new(federation, &config.reverse, home.cluster_id(), stop.clone()).into_server();
     let settings = PeerListenerSettings {
         tls: trust.tls,
         trust: trust.store,

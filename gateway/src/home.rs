@@ -27,6 +27,8 @@ pub(crate) struct Home {
     own_zones: Vec<Name>,
     description: &'static str,
     catalog: Option<OwnCatalog>,
+    /// What this cluster is called in names of endpoints that clusters share.
+    cluster_id: Option<String>,
 }
 
 impl Home {
@@ -66,7 +68,7 @@ impl Home {
             let source = Arc::new(MappedSource::new(mapping.clone(), source));
             routes.push(Route { zone, kind: "home", source, cached: true });
         }
-        Ok(Self { routes, own_zones: Vec::new(), description, catalog: None })
+        Ok(Self { routes, own_zones: Vec::new(), description, catalog: None, cluster_id: None })
     }
 
     /// The catalog under the suffix, and for our own agents under the home zone and by address.
@@ -89,12 +91,15 @@ impl Home {
         let mut own_zones = vec![config.home_zone.clone()];
         routes.extend(reverse::of_catalog(config, &catalog)?);
         own_zones.extend(reverse::zones_of_all(&config.reverse));
+        let mut cluster_id = None;
         if let Some(options) = &settings.cluster_set {
-            let (exports, set) = cluster_set(config, options, &catalog, links)?;
+            let id = own_cluster_id(config, options)?;
+            cluster_id = Some(id.as_str().to_owned());
+            let (exports, set) = cluster_set(config, options, id, &catalog, links)?;
             own_zones.push(set.zone.clone());
             routes.extend([exports, set]);
         }
-        Ok(Self { routes, own_zones, description: "backend kubernetes", catalog: Some(catalog) })
+        Ok(Self { routes, own_zones, description: "backend kubernetes", catalog: Some(catalog), cluster_id })
     }
 
     /// What answers, in words.
@@ -112,6 +117,11 @@ impl Home {
         self.own_zones.clone()
     }
 
+    /// What this cluster is called in names of endpoints that clusters share; none when it shares nothing.
+    pub(crate) fn cluster_id(&self) -> Option<String> {
+        self.cluster_id.clone()
+    }
+
     /// Stops the backend, and waits until what it keeps on disk is there.
     pub(crate) async fn stop(self) {
         if let Some(catalog) = self.catalog {
@@ -120,20 +130,25 @@ impl Home {
     }
 }
 
+/// What the configuration says, or else the first label of the suffix.
+fn own_cluster_id(config: &GatewayConfig, options: &ClusterSetOptions) -> anyhow::Result<Label> {
+    let first = config.suffix.labels().next().map(String::from_utf8_lossy);
+    let id = options.cluster_id.as_deref().map(Cow::Borrowed).or(first).unwrap_or_default();
+    Label::new(&id).with_context(|| {
+        format!(
+            "the first label of the suffix, {id:?}, cannot stand for this cluster in names: give clusterSet.clusterId"
+        )
+    })
+}
+
 /// What this cluster exports, for peers, and what all of them do, for our own agents.
 fn cluster_set(
     config: &GatewayConfig,
     options: &ClusterSetOptions,
+    cluster: Label,
     catalog: &OwnCatalog,
     links: &Arc<PeerLinks>,
 ) -> anyhow::Result<(Route, Route)> {
-    let first = config.suffix.labels().next().map(String::from_utf8_lossy);
-    let id = options.cluster_id.as_deref().map(Cow::Borrowed).or(first).unwrap_or_default();
-    let cluster = Label::new(&id).with_context(|| {
-        format!(
-            "the first label of the suffix, {id:?}, cannot stand for this cluster in names: give clusterSet.clusterId"
-        )
-    })?;
     let settings = ClusterSetSettings { suffix: config.suffix.clone(), cluster };
     let exports = ExportZone::new(catalog.current(), &settings)?;
     let members = Arc::new(LinkedMembers::new(Arc::clone(links), options.weights.clone()));

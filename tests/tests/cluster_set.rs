@@ -240,3 +240,29 @@ fn imports_are_told_as_they_are_and_nobody_who_could_know_is_denied() {
     assert!(ede(&failed).is_some(), "a reason");
     wait_for(&a, WEB, &["10.42.0.1"]);
 }
+
+#[test]
+fn clusters_that_are_called_the_same_are_told() {
+    let (ka, kb) = (Kubernetes::start(), Kubernetes::start());
+    let called = |kubernetes: &Kubernetes, name: &str, id: &str| {
+        let path = kubernetes.folder.write("kubeconfig", kubernetes.api.kubeconfig("gateway"));
+        ClusterPlan::new(
+            name,
+            Home::Kubernetes(format!("kubeconfig: {}, clusterSet: {{ clusterId: {id} }}", path.display())),
+        )
+        .start()
+    };
+    let (a, mut b) = (called(&ka, "cluster-a", "prod"), called(&kb, "cluster-b", "prod"));
+    b.add_peer(&a, &a.endpoints("tls"));
+    a.add_peer(&b, &b.endpoints("grpc"));
+    let clash = "strait_peer_cluster_id_clash{peer=\"cluster-b\"}";
+    until("the clash to be told", || (a.gateway().program().metric(clash) - 1.0).abs() < 0.5);
+    a.gateway().program().wait_log(&["peer=cluster-b", "cluster_id=\"prod\"", "this cluster", "clusterSet.clusterId"]);
+
+    let config = b.gateway().seat.config.clone();
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("clusterId: prod", "clusterId: prod-b")).unwrap();
+    b.gateways[0].kill();
+    b.gateways[0].start_again();
+    until("the clash to be over", || !a.gateway().program().get("/metrics").unwrap().1.contains(clash));
+}

@@ -1,4 +1,5 @@
 //! Whose addresses are: what each cluster advertises of its own, told between gateways, and judged for our node-agents.
+//! With them comes what each cluster is called, which must be one's own as well.
 //!
 //! ```text
 //! gateway of a peer ══ PeeringService ══► Follower (one per peer we ask) ─► Addresses: judge ─► file on disk
@@ -6,6 +7,7 @@
 //! ```
 
 mod book;
+mod called;
 mod file;
 mod follower;
 mod judge;

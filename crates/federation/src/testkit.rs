@@ -80,6 +80,7 @@ pub(crate) fn addresses(federation: &Federation, own: &[&str], state: &Path) -> 
     Addresses::start(AddressSettings {
         federation: federation.clone(),
         own: own.iter().map(|range| range.parse().unwrap()).collect(),
+        cluster_id: None,
         credentials: credentials("cluster-a.example.com", "spiffe://cluster-a.example.com/gateway"),
         state: state.to_owned(),
         registry: Registry::new(),

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
+use super::called::Called;
 use super::file::{AddressFile, AddressFileError, Advertised};
 use super::follower::{Follower, News};
 use super::judge::{Judged, Judgement, judge};
@@ -32,6 +33,8 @@ pub struct AddressSettings {
     pub federation: Federation,
     /// This cluster's own addresses.
     pub own: Vec<IpNet>,
+    /// What this cluster is called in names of endpoints that clusters share; none when it shares nothing.
+    pub cluster_id: Option<String>,
     /// This gateway's certificate.
     pub credentials: Credentials,
     /// The file of the peers, beside which what they have advertised last is kept.
@@ -90,6 +93,7 @@ impl Addresses {
             credentials: settings.credentials,
             file,
             metrics,
+            called: Called::new(settings.cluster_id),
             advertised,
             followers: BTreeMap::new(),
             news_in,
@@ -135,6 +139,7 @@ struct Keeper {
     credentials: Credentials,
     file: AddressFile,
     metrics: AddressMetrics,
+    called: Called,
     advertised: BTreeMap<PeerName, Advertised>,
     /// One for each peer that we ask, as long as it stays what it is.
     followers: BTreeMap<PeerName, (LinkTarget, DropGuard)>,
@@ -177,6 +182,7 @@ impl Keeper {
             });
             self.followers.insert(peer.name.clone(), follower);
         }
+        self.called.keep(|name| set.outbound().any(|peer| peer.name == *name));
         let known = self.advertised.len();
         let followers = &self.followers;
         self.advertised.retain(|name, advertised| {
@@ -187,11 +193,12 @@ impl Keeper {
     }
 
     /// Takes in what a peer says; whether it is new.
-    fn take(&mut self, News { peer, trust_bundle, ranges }: News, set: &PeerSet) -> bool {
+    fn take(&mut self, News { peer, trust_bundle, ranges, cluster_id }: News, set: &PeerSet) -> bool {
         // Said by one that is no peer any more, or another by now.
         if !set.outbound().any(|known| known.name == peer && known.trust_bundle == trust_bundle) {
             return false;
         }
+        self.called.note(peer.clone(), cluster_id);
         let advertised = Advertised { trust_domain: trust_bundle.trust_domain().clone(), ranges };
         if self.advertised.get(&peer) == Some(&advertised) {
             return false;
@@ -212,6 +219,7 @@ impl Keeper {
             std::mem::replace(&mut *shown, judgement.clone())
         };
         self.metrics.show(&judgement);
+        self.metrics.show_clashes(self.called.tell_changes().keys());
         tell_changes(&before, &judgement);
         self.snapshots.send_if_modified(|last| {
             let changed = **last != *snapshot;

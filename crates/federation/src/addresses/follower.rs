@@ -38,6 +38,8 @@ pub(super) struct News {
     pub(super) peer: PeerName,
     pub(super) trust_bundle: TrustBundle,
     pub(super) ranges: Arc<[IpNet]>,
+    /// What it is called; empty when it does not say.
+    pub(super) cluster_id: String,
 }
 
 /// Follows one peer.
@@ -75,7 +77,7 @@ impl Follower {
         let mut addresses = first;
         loop {
             match read_ranges(&addresses.ranges) {
-                Ok(ranges) => self.tell(ranges).await,
+                Ok(ranges) => self.tell(ranges, addresses.cluster_id).await,
                 Err(error) => return format!("what it says cannot be used: {}", error.escape_debug()),
             }
             addresses = match told.message().await {
@@ -86,10 +88,10 @@ impl Follower {
         }
     }
 
-    async fn tell(&mut self, ranges: Arc<[IpNet]>) {
+    async fn tell(&mut self, ranges: Arc<[IpNet]>, cluster_id: String) {
         sleep_until(self.next_change).await;
         self.next_change = Instant::now() + BETWEEN_CHANGES;
-        let news = News { peer: self.peer.clone(), trust_bundle: self.trust_bundle.clone(), ranges };
+        let news = News { peer: self.peer.clone(), trust_bundle: self.trust_bundle.clone(), ranges, cluster_id };
         // Nobody is there any more when the gateway stops.
         let _ = self.news.send(news).await;
     }
@@ -115,7 +117,7 @@ impl Stream for Follower {
             Ok(Ok((_, None))) => Ended::Before("the gateway closed the stream".to_owned()),
             // An older gateway has no addresses to tell.
             Ok(Err(status)) if status.code() == Code::Unimplemented => {
-                self.tell(Arc::default()).await;
+                self.tell(Arc::default(), String::new()).await;
                 sleep(UNKNOWN_PAUSE).await;
                 Ended::Before("the gateway is of a version that does not tell addresses".to_owned())
             }

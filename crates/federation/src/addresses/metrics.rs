@@ -12,6 +12,7 @@ const STATES: [&str; 3] = ["accepted", "overlapping", "refused"];
 /// The series of each peer that has advertised something.
 pub(super) struct AddressMetrics {
     ranges: IntGaugeVec,
+    clashes: IntGaugeVec,
     told: BTreeSet<PeerName>,
 }
 
@@ -25,7 +26,23 @@ impl AddressMetrics {
             &["peer", "state"],
         )?;
         registry.register(Box::new(ranges.clone()))?;
-        Ok(Self { ranges, told: BTreeSet::new() })
+        let clashes = IntGaugeVec::new(
+            Opts::new(
+                "strait_peer_cluster_id_clash",
+                "1 for a peer that is called as this cluster or another peer is, in names of endpoints that clusters share.",
+            ),
+            &["peer"],
+        )?;
+        registry.register(Box::new(clashes.clone()))?;
+        Ok(Self { ranges, clashes, told: BTreeSet::new() })
+    }
+
+    /// These peers, and no others, are called as somebody else is.
+    pub(super) fn show_clashes<'a>(&self, peers: impl Iterator<Item = &'a PeerName>) {
+        self.clashes.reset();
+        for peer in peers {
+            self.clashes.with_label_values(&[peer.as_str()]).set(1);
+        }
     }
 
     /// This is how it stands now.

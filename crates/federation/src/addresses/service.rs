@@ -23,15 +23,17 @@ pub(super) const MAX_STREAMS: usize = 64;
 #[derive(Clone)]
 pub struct PeeringService {
     federation: Federation,
-    own: Arc<[IpNet]>,
+    own: v1::Addresses,
     streams: Arc<Mutex<HashMap<TrustDomain, usize>>>,
     stop: CancellationToken,
 }
 
 impl PeeringService {
-    /// Tells the peers of `federation` that may ask us of the addresses `own`, until `stop`.
-    pub fn new(federation: Federation, own: Vec<IpNet>, stop: CancellationToken) -> Self {
-        Self { federation, own: own.into(), streams: Arc::default(), stop }
+    /// Tells the peers of `federation` that may ask us of the addresses `own`, and that we are called `cluster_id`, until
+    /// `stop`.
+    pub fn new(federation: Federation, own: &[IpNet], cluster_id: Option<String>, stop: CancellationToken) -> Self {
+        let own = v1::Addresses { ranges: texts(own), cluster_id: cluster_id.unwrap_or_default() };
+        Self { federation, own, streams: Arc::default(), stop }
     }
 
     /// The service for a gRPC server.
@@ -70,7 +72,7 @@ impl Peering for PeeringService {
             .ok_or_else(|| Status::resource_exhausted("the gateways of this peer have all the streams they may"))?;
         let (sender, stream) = mpsc::channel(1);
         // The channel is new and has room.
-        let _ = sender.try_send(Ok(v1::Addresses { ranges: texts(&self.own) }));
+        let _ = sender.try_send(Ok(self.own.clone()));
         let stop = self.stop.clone();
         // Our addresses change with a restart; until then the stream stands, so that its end says when to ask again.
         tokio::spawn(async move {

@@ -37,8 +37,8 @@ async fn addresses_are_told_to_gateways_of_peers_alone() {
     federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
     let asked_only = PeerRecord { directions: Directions::OutboundOnly, ..peer("cluster-c") };
     federation.add(asked_only, OnExisting::Refuse).await.unwrap();
-    let own = vec!["10.96.0.0/16".parse().unwrap()];
-    let service = PeeringService::new(federation, own, CancellationToken::new());
+    let own = ["10.96.0.0/16".parse().unwrap()];
+    let service = PeeringService::new(federation, &own, Some("a".to_owned()), CancellationToken::new());
     // (who asks, whether it is told)
     let cases = [
         (Some("spiffe://cluster-b.example.com/gateway"), Ok(())),
@@ -54,7 +54,7 @@ async fn addresses_are_told_to_gateways_of_peers_alone() {
         assert_eq!(told.as_ref().map(|_| ()).map_err(|status| status.code()), expected, "{who:?}");
         if let Ok(told) = told {
             let first = told.into_inner().next().await.unwrap().unwrap();
-            assert_eq!(first.ranges, ["10.96.0.0/16"], "{who:?}");
+            assert_eq!((first.ranges, &*first.cluster_id), (vec!["10.96.0.0/16".to_owned()], "a"), "{who:?}");
         }
     }
 }
@@ -65,7 +65,7 @@ async fn streams_of_one_peer_are_bounded_and_their_places_come_back() {
     let federation = federation(&folder).await;
     federation.add(peer("cluster-b"), OnExisting::Refuse).await.unwrap();
     federation.add(peer("cluster-c"), OnExisting::Refuse).await.unwrap();
-    let service = PeeringService::new(federation, Vec::new(), CancellationToken::new());
+    let service = PeeringService::new(federation, &[], None, CancellationToken::new());
     let (b, c) = (Some("spiffe://cluster-b.example.com/gateway"), Some("spiffe://cluster-c.example.com/gateway"));
     let mut streams = Vec::new();
     for _ in 0..MAX_STREAMS {
