@@ -1,5 +1,6 @@
 //! The block of a Corefile that sends peers' names to the node-agent. Nothing else of the cluster's DNS changes.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,6 +11,9 @@ use strait_wire::Name;
 
 use crate::admin::{Gateway, answer};
 use crate::cli::Failure;
+
+/// Zones of the block that every Corefile of a cluster begins with.
+const OF_THE_CLUSTER: [&str; 3] = ["cluster.local", "in-addr.arpa", "ip6.arpa"];
 
 /// Who is to send the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,9 +33,10 @@ pub(crate) struct StubDomain {
     /// An address of the node-agents, the same on every node; may be given for each family
     #[arg(long = "agent", value_name = "ADDR", required = true, value_parser = agent_address)]
     agents: Vec<SocketAddr>,
-    /// A peer's suffix, such as cluster-b.example.com; may be given several times
-    /// [default: those of the peers that the gateway asks]
-    #[arg(long = "suffix", value_name = "SUFFIX")]
+    /// A peer's suffix, such as cluster-b.example.com, or another zone that the node-agents answer, such as clusterset.local
+    /// or 97.10.in-addr.arpa; may be given several times
+    /// [default: the suffixes of the peers that the gateway asks]
+    #[arg(long = "suffix", value_name = "SUFFIX", value_parser = suffix)]
     suffixes: Vec<Name>,
     /// The port of the other blocks
     #[arg(long, value_name = "PORT", default_value_t = 53, value_parser = clap::value_parser!(u16).range(1..))]
@@ -51,6 +56,27 @@ fn agent_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// A zone that can have a block of its own: another than those that a Corefile has anyway, whose names go everywhere or stay
+/// in the cluster.
+fn suffix(text: &str) -> Result<Name, String> {
+    let name: Name = text.parse().map_err(|error| format!("{error}"))?;
+    let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    if name.is_root() {
+        return Err(
+            "that is the whole of DNS; name the suffix of one cluster, such as cluster-b.example.com".to_owned()
+        );
+    }
+    if OF_THE_CLUSTER.iter().any(|zone| zone.parse().is_ok_and(|zone: Name| name == zone)) {
+        return Err(format!(
+            "the cluster's DNS answers {text} itself, and would send everything of it away; name the suffix of a peer, such as cluster-b.example.com"
+        ));
+    }
+    match name.labels().all(|label| label.iter().all(is_plain)) {
+        true => Ok(name),
+        false => Err("a Corefile cannot hold it: write letters, digits, '-' and '_'".to_owned()),
+    }
+}
+
 impl StubDomain {
     /// The lines; the gateway is asked only when no suffix is given.
     pub(crate) async fn lines(mut self, gateway: &Gateway) -> Result<String, Failure> {
@@ -64,6 +90,9 @@ impl StubDomain {
             let mut client = gateway.connect().await?;
             self.suffixes = suffixes(answer(client.list_peers(v1::ListPeersRequest {})).await?)?;
         }
+        // CoreDNS does not start with a zone that is there twice.
+        let mut seen = HashSet::new();
+        self.suffixes.retain(|suffix| seen.insert(suffix.clone()));
         Ok(self.block())
     }
 
@@ -179,6 +208,36 @@ mod tests {
         }
         for text in ["0.0.0.0", "::", "localhost", "169.254.20.53:"] {
             agent_address(text).unwrap_err();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_suffix_that_is_given_twice_is_there_once() {
+        let stub = stub(Server::Coredns, &["169.254.20.53"], &["b.example.com", "B.example.com.", "c.example.com"]);
+        let text = stub.lines(&Gateway::at("nowhere".into())).await.ok().unwrap();
+        assert!(text.contains("\nb.example.com:53 c.example.com:53 {\n"), "{text}");
+    }
+
+    #[test]
+    fn only_zones_that_may_leave_the_cluster_are_suffixes() {
+        for text in
+            ["cluster-b.example.com", "Cluster-B.example.com.", "clusterset.local", "97.10.in-addr.arpa", "a_b.c"]
+        {
+            assert_eq!(suffix(text).unwrap(), text.parse().unwrap());
+        }
+        // (suffix, a word of what is said)
+        for (text, word) in [
+            (".", "whole of DNS"),
+            ("cluster.local", "itself"),
+            ("Cluster.Local.", "itself"),
+            ("in-addr.arpa", "itself"),
+            ("*.example.com", "Corefile"),
+            ("a{b.example.com", "Corefile"),
+            ("a\\032b.example.com", "Corefile"),
+            ("a..b", ""),
+        ] {
+            let error = suffix(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
         }
     }
 
