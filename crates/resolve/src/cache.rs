@@ -107,7 +107,7 @@ impl AnswerCache {
     }
 
     /// Keeps the entry, unless it may not be told twice or the routes it came by are no longer in force. A failure
-    /// does not take the place of an answer (RFC 8767 5): that is told for a while without asking anew.
+    /// does not take the place of an answer (RFC 8767 5): that is told for a while without asking anew. A prohibition does.
     pub(crate) fn store(&self, key: &CacheKey, entry: &Arc<Entry>, active: &ArcSwap<ActiveTable>) {
         let Some(table) = self.table.as_ref().filter(|_| !entry.lifetime().is_zero()) else { return };
         // Who empties the cache puts a new table in force first, and then waits here.
@@ -120,6 +120,7 @@ impl AnswerCache {
         let before = if entry.is_failure() { table.find(key) } else { None };
         let entry = match before.filter(|before| before.is_current(key.name(), &active)) {
             Some(before) if before.is_failure() => &self.following(&before, entry),
+            Some(_) if entry.is_prohibition() => entry,
             Some(before) if !before.is_stale(now) || self.may_be_told_stale(&before, now) => {
                 return before.tell_past_its_time(now, self.settings.stale.recheck);
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use strait_wire::{Answer, AnswerKind, Ede, Name, QueryView, ReplyLimits};
+use strait_wire::{Answer, AnswerKind, Ede, Name, QueryView, Rcode, ReplyLimits};
 
 use super::table::{PER_ENTRY, Slot};
 use super::{CacheKey, StaleSettings};
@@ -125,6 +125,12 @@ impl Entry {
     /// Whether it says neither what there is nor that there is nothing.
     pub(crate) fn is_failure(&self) -> bool {
         self.answer.kind() == AnswerKind::Failure
+    }
+
+    /// Whether whoever was asked says that this may not be asked (RFC 8914 4.19). That is no failure that passes: what was
+    /// told before is told no more.
+    pub(crate) fn is_prohibition(&self) -> bool {
+        self.answer.rcode() == Rcode::REFUSED && self.answer.ede().is_some_and(|ede| ede.code == Ede::PROHIBITED)
     }
 
     /// Whether another cluster had a part in it.

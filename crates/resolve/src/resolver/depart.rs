@@ -56,7 +56,7 @@ struct Caller {
 impl Caller {
     /// The reply goes out. Better an answer past its time than a failure (RFC 8767 4).
     fn tell(self, step: Step<'static>) {
-        let step = if step.is_failure() { self.stale().map_or(step, Step::Stale) } else { step };
+        let step = if step.is_worse_than_stale() { self.stale().map_or(step, Step::Stale) } else { step };
         self.addressee.deliver(self.awaiting.reply(self.road, step));
     }
 

@@ -42,6 +42,14 @@ impl Step<'_> {
         }
     }
 
+    /// Whether an answer past its time is better for the client.
+    pub(super) fn is_worse_than_stale(&self) -> bool {
+        match self {
+            Self::Exchanged(entry) => entry.is_failure() && !entry.is_prohibition(),
+            _ => self.is_failure(),
+        }
+    }
+
     /// The answer it has come to.
     fn answer(&self) -> Option<&Answer> {
         match self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use strait_wire::{Ede, Message, Rcode};
+use strait_wire::{Answer, Ede, Message, Rcode};
 use tokio::sync::Semaphore;
 
 use crate::cache::CacheKey;
@@ -62,6 +62,31 @@ async fn rfc8767_4_an_answer_past_its_time_beats_a_fresh_failure() {
     assert_stale(&again.unwrap(), Ede::STALE_ANSWER);
     assert_eq!(source.calls(), 2);
     bench.counts(&[("strait_cache_stale_answers_total", 2)]);
+}
+
+#[tokio::test]
+async fn rfc8914_4_19_what_is_prohibited_is_not_told_past_its_time() {
+    // (what the source says by then, whether the answer from before is told)
+    for (ede, is_told) in [(Ede::PROHIBITED, false), (Ede::NOT_AUTHORITATIVE, true)] {
+        let allowed = Arc::new(AtomicBool::new(true));
+        let is_allowed = Arc::clone(&allowed);
+        let source = Scripted::new(move |ask| match is_allowed.load(Ordering::SeqCst) {
+            true => address(ask, 1, 7),
+            false => Ok(Answer::failure(ask.question.clone(), Rcode::REFUSED, Some(Ede::new(ede, "")))),
+        });
+        let bench = bench(table([(".", "upstream", source)]), Duration::ZERO);
+        bench.ask(NAME, "A").await;
+        expired(&bench).await;
+        allowed.store(false, Ordering::SeqCst);
+        for _ in 0..2 {
+            let reply = bench.ask(NAME, "A").await;
+            let expected = if is_told { (Rcode::NOERROR, 1) } else { (Rcode::REFUSED, 0) };
+            assert_eq!((reply.rcode, reply.answers.len()), expected, "{ede}");
+        }
+        // Nor is it there any more when nobody answers.
+        let key = CacheKey::of_query(&strait_wire::QueryView::parse(&query(NAME, "A")).unwrap());
+        assert_eq!(bench.resolver.road.look_up_stale(&key, &Default::default()).is_some(), is_told, "{ede}");
+    }
 }
 
 #[tokio::test]
