@@ -297,7 +297,10 @@ fn a_server_that_comes_back_for_the_tenth_time_is_followed_as_the_first() {
 #[test]
 fn a_server_that_falls_silent_is_noticed() {
     let lab = Lab::new();
-    let told = lab.follow().synced();
+    // However long the next watch may take to stand.
+    let settings = lab.settings();
+    let times = ApiTimes { request: Duration::from_secs(3_600), ..settings.times };
+    let told = lab.follow_with(FeedSettings { times, ..settings }).synced();
     lab.api.set(ApiWeather::Silent);
     lab.set("web", "10.0.0.2");
     told.wait_for_stale();

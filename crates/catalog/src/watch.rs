@@ -161,9 +161,9 @@ impl CatalogFeed {
         metrics.observe(&catalog);
         let (tell, news) = mpsc::channel(MAX_WAITING_NEWS);
         let mut followers = JoinSet::new();
+        let times = settings.times.noticing_within(settings.stale_after);
         for kind in kinds {
-            let follower =
-                Follower::new(Api::new(settings.access.clone(), settings.times), tell.clone(), Arc::clone(&metrics));
+            let follower = Follower::new(Api::new(settings.access.clone(), times), tell.clone(), Arc::clone(&metrics));
             match kind {
                 Kind::Namespace => followers.spawn(follower.run::<RawNamespace>()),
                 Kind::Service => followers.spawn(follower.run::<RawService>()),

@@ -43,6 +43,20 @@ impl Default for ApiTimes {
     }
 }
 
+impl ApiTimes {
+    /// The same with watches so short that a server which falls silent is noticed before what it told is stale. A second
+    /// is the shortest there is.
+    pub(super) fn noticing_within(self, stale_after: Duration) -> Self {
+        let shortest = Duration::from_secs(1);
+        Self { watch: self.watch.min(stale_after / 2).max(shortest), ..self }
+    }
+
+    /// How long a watch that is to last so long may be silent.
+    fn silence(&self, lasts: Duration) -> Duration {
+        lasts + GRACE.min(self.watch)
+    }
+}
+
 /// One client of the API server. A fault costs it its connections: which of them are dead is not known.
 pub(crate) struct Api {
     access: ApiAccess,
@@ -136,7 +150,7 @@ impl Api {
         let patience = self.times.request;
         let lines = timeout(patience, self.send("watch", collection, request)).await;
         let lines = self.keep_if_well(lines.unwrap_or(Err(WatchFault::Silent(patience))))?;
-        let patience = Duration::from_secs(lasts) + GRACE.min(self.times.watch);
+        let patience = self.times.silence(Duration::from_secs(lasts));
         Ok(Watch { lines, line: Vec::new(), patience, collection })
     }
 
@@ -213,4 +227,22 @@ fn parse<T: DeserializeOwned>(octets: &[u8], collection: Collection) -> Result<T
     let unusable =
         |error: serde_json::Error| WatchFault::Unusable { resource: collection.resource, what: error.to_string() };
     serde_json::from_slice(octets).map_err(unusable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_hangs_is_noticed_before_what_it_told_is_stale() {
+        // (staleAfter, how long a watch lasts), in seconds
+        for (stale_after, watch) in [(2, 1), (10, 5), (60, 30), (120, 60), (86_400, 60)] {
+            let stale_after = Duration::from_secs(stale_after);
+            let times = ApiTimes::default().noticing_within(stale_after);
+            assert_eq!(times.watch, Duration::from_secs(watch), "{stale_after:?}");
+            assert!(times.silence(times.watch) <= stale_after, "{stale_after:?}");
+        }
+        // No watch is shorter.
+        assert_eq!(ApiTimes::default().noticing_within(Duration::from_secs(1)).watch, Duration::from_secs(1));
+    }
 }

@@ -80,8 +80,9 @@ impl Follower {
                     if began.elapsed() >= STEADY {
                         back_off.reset();
                     }
-                    // What was said is understood no better when it is said again.
-                    let is_told = matches!(fault, Some(WatchFault::Unusable { .. }));
+                    // What was said is understood no better when it is said again; and whoever was silent for so long has
+                    // not been heard for so long, be the next watch as it may.
+                    let is_told = matches!(fault, Some(WatchFault::Unusable { .. } | WatchFault::Silent(_)));
                     self.note::<T>(fault.as_ref());
                     fault.filter(|_| is_told)
                 }
