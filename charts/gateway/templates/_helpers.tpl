@@ -61,6 +61,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* What values can say and the schema cannot refuse. */}}
 {{- define "strait.check" -}}
+{{- $suffix := printf ".%s" (trimSuffix "." .Values.suffix) -}}
+{{- $home := printf ".%s" (trimSuffix "." .Values.homeZone) -}}
+{{- if or (hasSuffix $home $suffix) (hasSuffix $suffix $home) -}}
+{{- fail "suffix is what other clusters call this one, and must be neither within homeZone, what it calls itself, nor around it: cluster-a.example.com" -}}
+{{- end -}}
 {{- if and (eq .Values.state.mode "file") (or .Values.autoscaling.enabled (gt (int .Values.replicas) 1)) -}}
 {{- fail "state.mode: file keeps peers in a file of one gateway: set replicas: 1 and autoscaling.enabled: false, or state.mode: kubernetes" -}}
 {{- end -}}

@@ -61,6 +61,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (eq .Values.mode "hostResolver") (eq .Values.upstreams.source "resolvConf") -}}
 {{- fail "mode: hostResolver cannot have upstreams.source: resolvConf, which would name the agent itself: set upstreams.source: servers or hostFile" -}}
 {{- end -}}
+{{- if and (eq .Values.upstreams.source "hostFile") (or (lt (len (splitList "/" .Values.upstreams.hostFile)) 4) (hasPrefix "/etc/kubernetes/" .Values.upstreams.hostFile)) -}}
+{{- fail (printf "upstreams.hostFile: the folder of the file is mounted, and %s has more in it than that: put the file into a folder of its own, such as /etc/strait/upstreams.conf" (dir .Values.upstreams.hostFile)) -}}
+{{- end -}}
 {{- if and (eq .Values.upstreams.source "servers") (not .Values.upstreams.servers) -}}
 {{- fail "upstreams.source: servers needs upstreams.servers" -}}
 {{- end -}}

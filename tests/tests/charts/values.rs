@@ -25,7 +25,12 @@ fn wrong_values_are_refused_with_words() {
         (&["backend.kubernetes.pods=on"], "at '/backend/kubernetes/pods': value must be one of"),
         (&["image.digest=sha256:abc"], "at '/image/digest'"),
         (&["service.loadBalancerSourceRanges={10.0.0.1}"], "at '/service/loadBalancerSourceRanges/0'"),
+        (&["reverse={10.0.0.0/33}"], "at '/reverse/0'"),
+        (&["reverse={fd00::/129}"], "at '/reverse/0'"),
         // What does not go together.
+        (&["suffix=cluster.local."], "neither within homeZone"),
+        (&["suffix=a.cluster.local"], "neither within homeZone"),
+        (&["homeZone=k8s.cluster-a.example.com"], "neither within homeZone"),
         (&["state.mode=file"], "state.mode: file keeps peers in a file of one gateway"),
         (&["backend.mode=clusterDns"], "backend.mode: clusterDns needs backend.clusterDns.servers"),
         (&["certificates.mode=certManager"], "needs certificates.certManager.issuerRef.name"),
@@ -49,6 +54,8 @@ fn wrong_values_are_refused_with_words() {
         (&["gateway.endpoints={grpc://10.0.0.1:8443}"], "gateway.endpoints needs a certificate"),
         (&["gateway.zones={cluster.local}"], "gateway.zones needs gateway.endpoints"),
         (&["mode=hostResolver"], "mode: hostResolver cannot have upstreams.source: resolvConf"),
+        (&["upstreams.source=hostFile", "upstreams.hostFile=/etc/resolv.conf"], "/etc has more in it than that"),
+        (&["upstreams.source=hostFile", "upstreams.hostFile=/etc/kubernetes/resolv.conf"], "a folder of its own"),
         (&["upstreams.source=servers"], "upstreams.source: servers needs upstreams.servers"),
         (&["certificates.mode=certManagerCsi"], "certManagerCsi needs certificates.certManagerCsi.trustDomain"),
     ];
