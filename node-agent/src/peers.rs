@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strait_config::NodeAgentConfig;
+use strait_config::{HandOver, NodeAgentConfig};
 use strait_federation::{AgentSubscription, PeerSet, SubscriptionSettings};
 use strait_link::{LinkTarget, PeerLinks};
 use strait_process::{Gate, Process};
@@ -99,6 +99,7 @@ fn subscription_settings(config: &NodeAgentConfig, process: &Process) -> Option<
         trust_bundle: identity.trust_bundle.clone(),
         node: config.node.clone(),
         state,
+        has_successor: config.daemon.hand_over == HandOver::On,
         registry: process.registry.clone(),
     })
 }

@@ -249,6 +249,14 @@ impl Cluster {
         });
     }
 
+    /// Starts an agent beside the one there is, which is given back; they have all in common.
+    #[track_caller]
+    pub fn next_agent(&mut self) -> Program {
+        let old = self.agent.take().expect("the agent runs");
+        self.restart_agent();
+        old
+    }
+
     /// Kills the agent and starts it again; it need not become ready.
     pub fn restart_agent(&mut self) {
         self.agent = None;

@@ -44,6 +44,8 @@ pub struct SubscriptionSettings {
     pub node: String,
     /// The folder for the last peers.
     pub state: PathBuf,
+    /// Whether another agent of the node may keep them there as well, which this one takes over from or gives way to.
+    pub has_successor: bool,
     /// Where its metrics go.
     pub registry: Registry,
 }
@@ -122,7 +124,8 @@ impl AgentSubscription {
     pub fn start(settings: SubscriptionSettings) -> Result<Self, SubscriptionError> {
         check(&settings)?;
         let metrics = SubscriptionMetrics::new(&settings.registry)?;
-        let store = FileStore::open(settings.state.join(FILE_NAME))?;
+        let file = settings.state.join(FILE_NAME);
+        let store = if settings.has_successor { FileStore::open_in_turns(file)? } else { FileStore::open(file)? };
         let kept = load(&store)?;
         let (peers_in, peers) = watch::channel(kept.map(Arc::new));
         let (applied, applied_out) = watch::channel(Applied::default());

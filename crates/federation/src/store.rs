@@ -9,6 +9,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use strait_durable::{TEMPORARY, beside, make_folder, private_file, replace};
 use strait_resolve::BoxFuture;
@@ -62,7 +63,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Another process has the file.
-    #[error("{} is in use by another process; two gateways must not share it: give each its own `state`", .path.display())]
+    #[error("{} is in use by another process; two programs must not share it: give each its own `state`", .path.display())]
     InUse {
         /// The file meant.
         path: PathBuf,
@@ -116,27 +117,75 @@ pub enum StoreError {
 #[derive(Debug, Clone)]
 pub struct FileStore {
     path: PathBuf,
-    /// Locked as long as the store lives; the system lets go of it when the process ends.
-    _lock: Arc<File>,
+    /// Locked as long as the store lives; the system lets go of it when the process ends. None: locked for each write.
+    lock: Option<Arc<File>>,
 }
+
+/// How long a write waits for that of another process.
+const TURN_WITHIN: Duration = Duration::from_secs(2);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 impl FileStore {
     /// Takes hold of the file: locks it against other processes, and clears away what an
     /// interrupted write has left. The file need not exist yet; nor need its folder, but the
     /// folder's own must, so that a mistyped path is an error.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let path = path.into();
-        let failed = |source| StoreError::Folder { path: path.clone(), source };
-        make_folder(&path).map_err(failed)?;
-        let lock = private_file().truncate(false).open(beside(&path, ".lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path }),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        let mut store = Self { path: path.into(), lock: None };
+        make_folder(&store.path).map_err(|source| store.unusable(source))?;
+        let lock = store.take_lock()?;
+        store.clear_away()?;
+        store.lock = Some(Arc::new(lock));
+        Ok(store)
+    }
+
+    /// The same for a file that another process may write as well, of the same: while one takes over from another. Each
+    /// write has the lock for itself.
+    pub fn open_in_turns(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let store = Self { path: path.into(), lock: None };
+        make_folder(&store.path).map_err(|source| store.unusable(source))?;
+        match store.take_lock() {
+            Ok(_lock) => store.clear_away()?,
+            // Whoever has it writes, or began alone.
+            Err(StoreError::InUse { .. }) => {}
+            Err(error) => return Err(error),
         }
-        match std::fs::remove_file(beside(&path, TEMPORARY)) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed(source)),
-            _ => Ok(Self { path, _lock: Arc::new(lock) }),
+        Ok(store)
+    }
+
+    fn unusable(&self, source: io::Error) -> StoreError {
+        StoreError::Folder { path: self.path.clone(), source }
+    }
+
+    fn take_lock(&self) -> Result<File, StoreError> {
+        let lock = private_file().truncate(false).open(beside(&self.path, ".lock"));
+        let lock = lock.map_err(|source| self.unusable(source))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: self.path.clone() }),
+            Err(TryLockError::Error(source)) => Err(self.unusable(source)),
+        }
+    }
+
+    /// Removes what an interrupted write has left.
+    fn clear_away(&self) -> Result<(), StoreError> {
+        match std::fs::remove_file(beside(&self.path, TEMPORARY)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.unusable(source)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The lock for a write, unless it is held already. Waits a little for another's write.
+    fn turn(&self) -> Result<Option<File>, StoreError> {
+        if self.lock.is_some() {
+            return Ok(None);
+        }
+        let patience = Instant::now() + TURN_WITHIN;
+        loop {
+            match self.take_lock() {
+                Err(StoreError::InUse { .. }) if Instant::now() < patience => std::thread::sleep(LOOK_EVERY),
+                outcome => return outcome.map(Some),
+            }
         }
     }
 
@@ -158,6 +207,7 @@ impl FileStore {
 
     /// Stores a set in place of what is there. When this returns, it survives a power cut.
     pub fn save(&self, set: &PeerSet) -> Result<(), StoreError> {
+        let _turn = self.turn()?;
         replace(&self.path, document::render(set).as_bytes()).map_err(|(step, source)| StoreError::Write {
             path: self.path.clone(),
             step: step.doing(),

@@ -90,7 +90,7 @@ fn two_gateways_share_neither_state_nor_socket_and_the_socket_is_its_owners() {
         (
             other.replace(&taken, &cluster.folder.path("other.sock").to_string_lossy()),
             format!(
-                "gateway: {} is in use by another process; two gateways must not share it: give each its own `state`\n",
+                "gateway: {} is in use by another process; two programs must not share it: give each its own `state`\n",
                 state.display()
             ),
         ),

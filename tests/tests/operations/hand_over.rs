@@ -8,7 +8,7 @@ use std::thread;
 
 use strait_tests::client::{ask_tcp, ask_udp, lines, query};
 use strait_tests::program::{binary, run};
-use strait_tests::{Folder, Program, free_address, until};
+use strait_tests::{ClusterPlan, Folder, Home, Program, free_address, until};
 
 use super::configuration;
 
@@ -85,6 +85,30 @@ fn the_next_agent_takes_over_and_no_question_is_lost() {
     let answer = ask_tcp(pair.dns, &query("api.static.example", "A")).unwrap();
     assert_eq!(lines(&answer), ["api.static.example. A 192.0.2.1"]);
     assert_eq!(new.with_admin(pair.admin).get("/readyz").map(|(status, _)| status), Some(200));
+}
+
+#[test]
+fn the_next_agent_takes_over_the_peers_of_the_node() {
+    let home = || Home::Zones(&["web.shop.svc A 10.2.0.1"]);
+    let mut a = ClusterPlan::new("cluster-a", home()).agent("handOver: true").start();
+    let b = ClusterPlan::new("cluster-b", home()).start();
+    a.add_peer(&b, &b.endpoints("tls"));
+    b.add_peer(&a, &a.endpoints("tls"));
+    let web = "web.shop.svc.cluster-b.example.com";
+    let expected = a.resolve(web);
+    for _ in 0..2 {
+        a.wait_kept("cluster-b");
+        let mut old = a.next_agent();
+        // Both have the folder now; the next begins with what lies there.
+        a.agent().wait_log(&["peers loaded from disk"]);
+        a.agent().wait_log(&["peers in force"]);
+        old.signal("TERM");
+        assert!(old.wait().success());
+        assert_eq!(a.resolve(web), expected);
+    }
+    // What comes now is kept by the one that is left.
+    a.ctl_ok(&["peer", "remove", "cluster-b"]);
+    a.wait_kept("\"peers\": []");
 }
 
 #[test]

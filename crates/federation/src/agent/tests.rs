@@ -114,6 +114,7 @@ fn settings(urls: &[&EndpointUrl], state: &Path) -> SubscriptionSettings {
         trust_bundle: bundle(A),
         node: "n1".to_owned(),
         state: state.to_owned(),
+        has_successor: false,
         registry: Registry::new(),
     }
 }

@@ -220,10 +220,38 @@ fn two_gateways_cannot_share_a_file() {
     let path = folder.path().join("peers.json");
     let first = FileStore::open(&path).unwrap();
     let error = FileStore::open(&path).unwrap_err().to_string();
-    let expected = "is in use by another process; two gateways must not share it: give each its own `state`";
+    let expected = "is in use by another process; two programs must not share it: give each its own `state`";
     assert_eq!(error, format!("{} {expected}", path.display()));
     drop(first);
     FileStore::open(&path).unwrap();
+}
+
+#[test]
+fn one_that_takes_over_reads_what_the_other_has_and_each_writes_in_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent-peers.json");
+    let (old, new) = (FileStore::open_in_turns(&path).unwrap(), FileStore::open_in_turns(&path).unwrap());
+    old.save(&set(3, &["cluster-b"])).unwrap();
+    assert_eq!(new.read().unwrap(), Some(set(3, &["cluster-b"])));
+    // Both at once, over and over: the file is always that of one of them.
+    let sets = [set(4, &["cluster-b"]), set(4, &["cluster-b", "cluster-c"])];
+    std::thread::scope(|scope| {
+        for (store, set) in [(&old, &sets[0]), (&new, &sets[1])] {
+            scope.spawn(move || (0..50).for_each(|_| store.save(set).unwrap()));
+        }
+        for _ in 0..200 {
+            let read = FileStore::open_in_turns(&path).unwrap().read().unwrap().unwrap();
+            assert!(sets.contains(&read) || read.generation() == Generation(3));
+        }
+    });
+    // One that has the file for itself shuts the other out of it: that is said, and the file stays.
+    drop((old, new));
+    let alone = FileStore::open(&path).unwrap();
+    let next = FileStore::open_in_turns(&path).unwrap();
+    assert!(next.read().unwrap().is_some());
+    assert!(matches!(next.save(&set(5, &[])), Err(StoreError::InUse { .. })));
+    drop(alone);
+    next.save(&set(5, &[])).unwrap();
 }
 
 #[test]
