@@ -61,7 +61,7 @@ pub(crate) enum Issue {
     Gateway(Leaf),
     /// The certificate of one node's node-agent
     NodeAgent {
-        /// The node
+        /// The node; every-node: one certificate for all of them
         #[arg(long, value_name = "NAME")]
         node: String,
         #[command(flatten)]

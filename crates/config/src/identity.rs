@@ -84,6 +84,11 @@ impl IdentityDraft {
                 format!("`certificate`: it is a gateway's ({id}); whoever takes this node can speak for the cluster"),
                 "issue one with `gatewayctl pki issue node-agent`",
             ),
+            (Kind::NodeAgent, Role::NodeAgent(name)) if **name == *Role::EVERY_NODE => cx.warning(
+                at,
+                "`certificate`: it is every node's; whoever takes one node can speak for all",
+                "give each node its own certificate",
+            ),
             (Kind::NodeAgent, Role::NodeAgent(name)) if node.is_some_and(|node| node != &**name) => cx.warning(
                 at,
                 format!("`certificate`: it is node {name}'s, this is node {}", node.unwrap_or_default()),

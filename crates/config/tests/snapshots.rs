@@ -33,7 +33,9 @@ impl Bench {
         let peer = CertificateAuthority::create(&domain("cluster-b.example.com"), day).unwrap();
         write("ca.crt", own.certificate_pem());
         write("peer-ca.crt", peer.certificate_pem());
-        for (name, path) in [("tls", "node-agent/worker-1"), ("gateway", "gateway")] {
+        for (name, path) in
+            [("tls", "node-agent/worker-1"), ("every-node", "node-agent/every-node"), ("gateway", "gateway")]
+        {
             let id = format!("spiffe://cluster-a.example.com/{path}").parse().unwrap();
             let leaf = LeafRequest { id, dns_names: Vec::new(), addresses: Vec::new(), lifetime: day };
             let issued = own.issue(&leaf).unwrap();

@@ -173,7 +173,7 @@ fn check(settings: &SubscriptionSettings) -> Result<(), SubscriptionError> {
     }
     let id = settings.credentials.id();
     match &id.role {
-        Role::NodeAgent(node) if **node == *settings.node => Ok(()),
+        role if role.is_agent_of(&settings.node) => Ok(()),
         Role::NodeAgent(node) => {
             Err(SubscriptionError::Node { certificate: node.to_string(), node: settings.node.clone() })
         }

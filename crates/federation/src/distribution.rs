@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strait_identity::{Identity, Role, TrustDomain};
+use strait_identity::{Identity, Role, SpiffeId, TrustDomain};
 use strait_proto::v1;
 use strait_proto::v1::distribution_server::{Distribution, DistributionServer};
 use tokio::sync::{mpsc, watch};
@@ -52,12 +52,12 @@ impl DistributionService {
         DistributionServer::new(self)
     }
 
-    /// The node that the identity speaks for; only agents of this cluster may subscribe.
-    fn node_of(&self, identity: Option<&Arc<Identity>>) -> Result<Arc<str>, Status> {
+    /// The agent that the identity is of; only those of this cluster may subscribe.
+    fn agent(&self, identity: Option<&Arc<Identity>>) -> Result<SpiffeId, Status> {
         let own = &self.trust_domain;
         let identity = identity.ok_or_else(|| Status::unauthenticated("no client certificate"))?;
         match &identity.id.role {
-            Role::NodeAgent(node) if identity.id.trust_domain == *own => Ok(Arc::clone(node)),
+            Role::NodeAgent(_) if identity.id.trust_domain == *own => Ok(identity.id.clone()),
             _ => Err(Status::permission_denied(format!(
                 "{} may not subscribe: only spiffe://{own}/node-agent/<node> may",
                 identity.id
@@ -78,11 +78,11 @@ impl Distribution for DistributionService {
             debug!(?client, reason = status.message(), "subscription refused");
             status
         };
-        let node = self.node_of(identity.as_ref()).map_err(refuse)?;
+        let agent = self.agent(identity.as_ref()).map_err(refuse)?;
         let mut reports = request.into_inner();
-        let first = first_report(&mut reports, &node).await.map_err(refuse)?;
-        let id = identity.map(|identity| identity.id.clone());
-        let seat = id.and_then(|id| self.agents.enter(&node, id));
+        let first = first_report(&mut reports, &agent).await.map_err(refuse)?;
+        let node = first.node.as_str().into();
+        let seat = self.agents.enter(&node, agent);
         let seat =
             seat.ok_or_else(|| refuse(Status::resource_exhausted("this gateway has all the node-agents it can hold")))?;
         seat.note(&first);
@@ -97,15 +97,15 @@ impl Distribution for DistributionService {
 }
 
 /// Waits for the report that opens a subscription, and holds it against the certificate.
-async fn first_report(reports: &mut Streaming<v1::AgentReport>, node: &str) -> Result<v1::AgentReport, Status> {
+async fn first_report(reports: &mut Streaming<v1::AgentReport>, agent: &SpiffeId) -> Result<v1::AgentReport, Status> {
     let report = timeout(FIRST_REPORT_WITHIN, reports.message())
         .await
         .map_err(|_| Status::deadline_exceeded("no report within 5 s of the call"))??
         .ok_or_else(|| Status::invalid_argument("the stream ended before the first report"))?;
-    match report.node == node {
+    match agent.role.is_agent_of(&report.node) {
         true => Ok(report),
         false => Err(Status::permission_denied(format!(
-            "the certificate is of node {node:?}, the report of node {:?}: `node` in the agent's configuration must match its certificate",
+            "the certificate is {agent}, the report of node {:?}: `node` in the agent's configuration must match its certificate",
             report.node
         ))),
     }

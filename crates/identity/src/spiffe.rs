@@ -53,6 +53,28 @@ pub enum Role {
     NodeAgent(Arc<str>),
 }
 
+/// The longest name of a node, as Kubernetes has it.
+const MAX_NODE_LEN: usize = 253;
+
+impl Role {
+    /// The name in a certificate that all nodes of a cluster share.
+    pub const EVERY_NODE: &str = "every-node";
+
+    /// Whether it may speak for the node-agent of that node.
+    pub fn is_agent_of(&self, node: &str) -> bool {
+        match self {
+            Self::Gateway => false,
+            Self::NodeAgent(own) => **own == *node || (**own == *Self::EVERY_NODE && is_node_name(node)),
+        }
+    }
+}
+
+/// Whether it can be the name of a node.
+fn is_node_name(text: &str) -> bool {
+    let node_char = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    (1..=MAX_NODE_LEN).contains(&text.len()) && text.bytes().all(node_char) && text != "." && text != ".."
+}
+
 /// A SPIFFE identifier of one of our roles.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SpiffeId {
@@ -79,11 +101,8 @@ impl FromStr for SpiffeId {
         let error = || SpiffeIdError { uri: uri.to_owned() };
         let (domain, path) = uri.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')).ok_or_else(error)?;
         let trust_domain = domain.parse().map_err(|_| error())?;
-        let node_char = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
         let role = match path.strip_prefix("node-agent/") {
-            Some(node) if !node.is_empty() && node.bytes().all(node_char) && node != "." && node != ".." => {
-                Role::NodeAgent(node.into())
-            }
+            Some(node) if is_node_name(node) => Role::NodeAgent(node.into()),
             None if path == "gateway" => Role::Gateway,
             _ => return Err(error()),
         };
@@ -123,6 +142,24 @@ mod tests {
             "spiffe://b/node-agent/W_1",
         ] {
             assert_eq!(uri.parse::<SpiffeId>().unwrap().to_string(), uri);
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_one_nodes_or_every_nodes() {
+        let long = "n".repeat(MAX_NODE_LEN + 1);
+        for (role, node, may) in [
+            (Role::NodeAgent("n1".into()), "n1", true),
+            (Role::NodeAgent("n1".into()), "n2", false),
+            (Role::NodeAgent("n1".into()), "every-node", false),
+            (Role::NodeAgent("every-node".into()), "n1", true),
+            (Role::NodeAgent("every-node".into()), "every-node", true),
+            (Role::NodeAgent("every-node".into()), "", false),
+            (Role::NodeAgent("every-node".into()), "a/b", false),
+            (Role::NodeAgent("every-node".into()), &long, false),
+            (Role::Gateway, "n1", false),
+        ] {
+            assert_eq!(role.is_agent_of(node), may, "{role:?}, {node:?}");
         }
     }
 

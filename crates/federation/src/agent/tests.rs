@@ -240,6 +240,25 @@ async fn a_damaged_file_is_kept_aside_and_the_gateway_counts() {
 }
 
 #[tokio::test]
+async fn agents_that_share_a_certificate_are_told_apart_by_what_they_report() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let gateway = Gateway::start(folders[0].path()).await;
+    let agents = ["n1", "n2"].iter().zip(&folders[1..]).map(|(node, folder)| {
+        let credentials = credentials(A, &format!("spiffe://{A}/node-agent/every-node"));
+        let settings = settings(&[&gateway.url], folder.path());
+        AgentSubscription::start(SubscriptionSettings { credentials, node: (*node).to_owned(), ..settings }).unwrap()
+    });
+    let agents: Vec<_> = agents.collect();
+    for agent in &agents {
+        wait_for(agent, 0).await;
+    }
+    let listed = || gateway.agents.list().into_iter().map(|(node, _)| node.to_string()).collect::<Vec<_>>();
+    eventually("both are subscribed", || async { listed() == ["n1", "n2"] }).await;
+    drop(agents);
+    gateway.end().await;
+}
+
+#[tokio::test]
 async fn a_gateway_that_begins_again_lower_is_believed() {
     let (home, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let known = PeerSet::new(Generation(40), [peer("cluster-z")]).unwrap();
@@ -292,7 +311,7 @@ async fn only_agents_of_this_cluster_may_subscribe_and_only_for_their_own_node()
             A,
             "spiffe://cluster-a.example.com/node-agent/n2",
             "n1",
-            "the certificate is of node \"n2\", the report of node \"n1\": `node` in the agent's configuration must match its certificate".to_owned(),
+            "the certificate is spiffe://cluster-a.example.com/node-agent/n2, the report of node \"n1\": `node` in the agent's configuration must match its certificate".to_owned(),
         ),
     ];
     for (signer, id, reported, expected) in cases {
