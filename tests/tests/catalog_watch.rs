@@ -14,7 +14,9 @@ use strait_catalog::{
 use strait_resolve::{Ask, Source};
 use strait_tests::program::Folder;
 use strait_tests::{ApiWeather, Collection, KubeApi, Role, until};
-use strait_wire::{Class, ClusterPath, Message, Name, QueryView, Question, Rcode, RecordType, ReplyLimits};
+use strait_wire::{
+    Answer, Class, ClusterPath, Ede, Message, Name, QueryView, Question, Rcode, RecordType, ReplyLimits,
+};
 
 const WEB: &str = "web.shop.svc.cluster.local";
 const OLD: &str = "old.shop.svc.cluster.local";
@@ -132,12 +134,20 @@ impl Told<'_> {
 }
 
 /// The addresses of a name, or why there are none.
+fn answer(zone: &CatalogZone, name: &Name) -> Option<Answer> {
+    let question = Question { name: name.clone(), rtype: RecordType::A, class: Class::IN };
+    zone.answer_now(&Ask { question, dnssec_ok: false, checking_disabled: false, path: ClusterPath::default() })
+}
+
+/// The extended error of what is told.
+fn mark(zone: &CatalogZone, name: &str) -> Option<u16> {
+    answer(zone, &name.parse().unwrap()).and_then(|answer| answer.ede().map(|ede| ede.code))
+}
+
 fn said(zone: &CatalogZone, name: &str) -> String {
     let name: Name = name.parse().unwrap();
     let query = Message::query(1, name.clone(), RecordType::A).to_wire().unwrap();
-    let question = Question { name, rtype: RecordType::A, class: Class::IN };
-    let ask = Ask { question, dnssec_ok: false, checking_disabled: false, path: ClusterPath::default() };
-    let Some(answer) = zone.answer_now(&ask) else { return "not ready".to_owned() };
+    let Some(answer) = answer(zone, &name) else { return "not ready".to_owned() };
     let mut out = Vec::new();
     answer.write_reply(&QueryView::parse(&query).unwrap(), 0, ReplyLimits::stream(), None, &mut out);
     let message = Message::parse(&out).unwrap();
@@ -446,13 +456,16 @@ fn what_has_not_been_current_for_long_is_stale() {
     let patient = lab.follow_with(patient).synced();
     lab.api.set(ApiWeather::Gone);
     until("it is stale", || told.state().is_stale);
+    assert_eq!(mark(&told.zone, WEB), Some(Ede::STALE_ANSWER));
     patient.wait_for_stale();
+    assert_eq!(mark(&patient.zone, WEB), None);
     assert!(!patient.state().is_stale, "not for an hour yet");
     assert_eq!(told.says(WEB), "10.0.0.1");
     let text = told.state().to_string();
     assert!(text.contains("as they were at 2") && text.contains("cannot be reached"), "{text}");
     lab.api.set(ApiWeather::Fair);
     until("it is current", || told.is_synced() && !told.state().is_stale);
+    assert_eq!(mark(&told.zone, WEB), None);
 }
 
 #[test]

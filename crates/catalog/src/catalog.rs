@@ -97,6 +97,7 @@ pub struct Catalog {
     owners: Shards<Owner>,
     pods: Shards<PodPlace>,
     sync: SyncState,
+    is_stale: bool,
     changed: Option<SystemTime>,
 }
 
@@ -113,6 +114,7 @@ impl Catalog {
             owners: Shards::default(),
             pods: Shards::default(),
             sync: SyncState::Waiting,
+            is_stale: false,
             changed: None,
         }
     }
@@ -125,6 +127,11 @@ impl Catalog {
     /// How much it knows.
     pub fn sync(&self) -> SyncState {
         self.sync
+    }
+
+    /// Whether what it tells has not been known to be current for longer than it may be.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale
     }
 
     /// How much it knows of what clusters share.
@@ -266,6 +273,10 @@ impl Catalog {
 
     pub(crate) fn set_sync(&mut self, sync: SyncState) {
         self.sync = sync;
+    }
+
+    pub(crate) fn set_stale(&mut self, is_stale: bool) {
+        self.is_stale = is_stale;
     }
 
     pub(crate) fn set_changed(&mut self, at: SystemTime) {

@@ -135,6 +135,14 @@ impl Picture {
         }
     }
 
+    /// What is told has not been known to be current for longer than it may be; or it is again.
+    pub(crate) fn set_stale(&mut self, is_stale: bool) {
+        if self.next.is_stale() != is_stale {
+            self.next.set_stale(is_stale);
+            self.is_dirty = true;
+        }
+    }
+
     /// Changes of that kind come again, from where they ended. (After a gap there must be a list.)
     pub fn resume(&mut self, kind: Kind) {
         self.lost.retain(|lost| *lost != kind);

@@ -16,7 +16,7 @@ use strait_wire::{Answer, Flags, Message, Name, NameError, Question, Rcode, Rdat
 use crate::Catalog;
 use crate::lookup::Relative;
 use crate::source::records::service_name;
-use crate::source::{Authority, below, may_tell};
+use crate::source::{Authority, below, lies_ready, marked, may_tell};
 
 /// The most names of one address that are told.
 const MAX_NAMES: usize = 64;
@@ -63,7 +63,7 @@ impl ReverseZone {
         let catalog = self.catalog.load();
         may_tell(&catalog)?;
         self.authority.check(&ask.question.name)?;
-        Ok(self.answer(&catalog, &ask.question))
+        Ok(marked(&catalog, self.answer(&catalog, &ask.question)))
     }
 
     fn answer(&self, catalog: &Catalog, question: &Question) -> Answer {
@@ -116,7 +116,7 @@ impl ReverseZone {
 impl Source for ReverseZone {
     fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<Cow<'_, Answer>> {
         let catalog = self.catalog.load();
-        if rtype == RecordType::ANY || !catalog.may_tell() {
+        if rtype == RecordType::ANY || !lies_ready(&catalog) {
             return None;
         }
         match self.find(lower)? {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use strait_resolve::{Ask, BoxFuture, Source, SourceError};
-use strait_wire::{Answer, Class, Flags, Message, Name, NameError, Rcode, Rdata, Record, RecordType};
+use strait_wire::{Answer, Class, Ede, Flags, Message, Name, NameError, Rcode, Rdata, Record, RecordType};
 
 use crate::Catalog;
 use crate::lookup::{Found, Relative, find};
@@ -61,14 +61,14 @@ impl CatalogZone {
         let catalog = self.catalog.load();
         may_tell(&catalog)?;
         self.authority.check(&ask.question.name)?;
-        Ok(records::answer(self, &catalog, &ask.question))
+        Ok(marked(&catalog, records::answer(self, &catalog, &ask.question)))
     }
 }
 
 impl Source for CatalogZone {
     fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<Cow<'_, Answer>> {
         let catalog = self.catalog.load();
-        if rtype == RecordType::ANY || !catalog.may_tell() {
+        if rtype == RecordType::ANY || !lies_ready(&catalog) {
             return None;
         }
         match find(&catalog, &Relative::new(lower, self.settings.apex.as_wire())?) {
@@ -147,6 +147,20 @@ pub(crate) fn may_tell(catalog: &Catalog) -> Result<(), SourceError> {
     match catalog.may_tell() {
         true => Ok(()),
         false => Err(SourceError::NotReady("the cluster's services are not known yet".to_owned())),
+    }
+}
+
+/// Whether what it tells needs no mark, and can lie ready.
+pub(crate) fn lies_ready(catalog: &Catalog) -> bool {
+    catalog.may_tell() && !catalog.is_stale()
+}
+
+/// The answer with the mark of what is stale, if it is (RFC 8914 4.4, 4.20).
+pub(crate) fn marked(catalog: &Catalog, answer: Answer) -> Answer {
+    let code = if answer.rcode() == Rcode::NXDOMAIN { Ede::STALE_NXDOMAIN } else { Ede::STALE_ANSWER };
+    match catalog.is_stale() && answer.ede().is_none() {
+        true => answer.with_ede(Ede::new(code, "the cluster's API server does not tell of changes")),
+        false => answer,
     }
 }
 

@@ -11,7 +11,7 @@ use super::lookup::{Found, Shared, Shown, find};
 use crate::lookup::Relative;
 use crate::service::in_order;
 use crate::source::records::{Sections, service_name};
-use crate::source::{Authority, below};
+use crate::source::{Authority, below, lies_ready, marked};
 use crate::{Catalog, Label, Protocol, SET_SCHEMA_VERSION, SetState};
 
 /// The catalog's part of the set, under a zone.
@@ -54,7 +54,10 @@ impl LocalPart {
         self.authority.check(&question.name)?;
         let catalog = self.catalog.load();
         match catalog.set_state() {
-            SetState::On if catalog.may_tell() => Ok(self.look_up(&catalog, question)),
+            SetState::On if catalog.may_tell() => Ok(match self.look_up(&catalog, question) {
+                Said::Whole(answer) => Said::Whole(marked(&catalog, answer)),
+                other => other,
+            }),
             SetState::Off => Ok(Said::Whole(takes_no_part(question))),
             SetState::Waiting | SetState::On => {
                 let text = "what this cluster shares with others is not known yet";
@@ -66,7 +69,7 @@ impl LocalPart {
     /// The addresses of a service, when they lie ready and are all there is to say.
     pub(super) fn ready(&self, lower: &[u8], rtype: RecordType) -> Option<Cow<'_, Answer>> {
         let catalog = self.catalog.load();
-        if catalog.set_state() != SetState::On || !catalog.may_tell() {
+        if catalog.set_state() != SetState::On || !lies_ready(&catalog) {
             return None;
         }
         let name = Relative::new(lower, self.authority.apex.as_wire())?;

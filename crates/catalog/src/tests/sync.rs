@@ -8,7 +8,7 @@ use strait_resolve::{Source, SourceError};
 use strait_wire::{Ede, Rcode, RecordType};
 
 use crate::testing::*;
-use crate::{CatalogSettings, Change, Kind, Picture, PodMode, ReverseZone, SyncState};
+use crate::{CatalogSettings, Change, ClusterSetSettings, ExportZone, Kind, Picture, PodMode, ReverseZone, SyncState};
 
 const WEB: &str = "web.shop.svc.cluster.local";
 
@@ -54,6 +54,47 @@ async fn before_every_kind_has_been_listed_nothing_is_told() {
     list_all(settings, &[Kind::Namespace, Kind::Service, Kind::Endpoints]).await;
     let settings = CatalogSettings { pods: PodMode::Verified, ..settings };
     list_all(settings, &[Kind::Namespace, Kind::Service, Kind::Endpoints, Kind::Pod]).await;
+}
+
+#[test]
+fn rfc8914_4_4_what_is_stale_says_so_in_every_answer() {
+    let mut picture = synced(
+        CatalogSettings::default(),
+        [
+            cluster_ip("web.shop", &["10.0.0.1"], &["http/tcp/80"]),
+            external("out.shop", "www.example.com"),
+            slice("web.shop", "web-1", &["10.1.0.1"], &[]),
+            export("web.shop"),
+        ],
+    );
+    let catalog = shared(&mut picture);
+    let zone = zone(Arc::clone(&catalog), "cluster.local");
+    let reverse = ReverseZone::new(Arc::clone(&catalog), name("10.in-addr.arpa"), name("cluster.local")).unwrap();
+    let settings = ClusterSetSettings { suffix: name("b.example.com"), cluster: label("b") };
+    let exports = ExportZone::new(Arc::clone(&catalog), &settings).unwrap();
+    // (zone, name, type, the mark when it is stale)
+    let cases: [(&dyn Source, &str, &str, u16); 9] = [
+        (&zone, WEB, "A", Ede::STALE_ANSWER),
+        (&zone, WEB, "AAAA", Ede::STALE_ANSWER),
+        (&zone, "_http._tcp.web.shop.svc.cluster.local", "SRV", Ede::STALE_ANSWER),
+        (&zone, "out.shop.svc.cluster.local", "A", Ede::STALE_ANSWER),
+        (&zone, "no.shop.svc.cluster.local", "A", Ede::STALE_NXDOMAIN),
+        (&zone, "cluster.local", "SOA", Ede::STALE_ANSWER),
+        (&reverse, "1.0.0.10.in-addr.arpa", "PTR", Ede::STALE_ANSWER),
+        (&reverse, "2.0.0.10.in-addr.arpa", "PTR", Ede::STALE_NXDOMAIN),
+        (&exports, "web.shop.svc.clusterset.b.example.com", "A", Ede::STALE_ANSWER),
+    ];
+    let before: Vec<String> = cases.iter().map(|(source, asked, rtype, _)| said(*source, asked, rtype)).collect();
+    for is_stale in [false, true, false] {
+        picture.set_stale(is_stale);
+        catalog.store(picture.publish());
+        for ((source, asked, rtype, code), before) in cases.iter().zip(&before) {
+            // The mark is besides what is said.
+            assert_eq!(said(*source, asked, rtype), *before);
+            let told = source.answer_now(&ask(asked, rtype)).unwrap().ede().map(|ede| ede.code);
+            assert_eq!(told, is_stale.then_some(*code), "{asked} {rtype}");
+        }
+    }
 }
 
 #[test]

@@ -152,9 +152,14 @@ impl Keeper {
         }
     }
 
-    fn tell_state(&self) {
-        let sync = self.catalog.load().sync();
+    fn tell_state(&mut self) {
         let is_stale = self.age().is_some_and(|age| age >= self.stale_after);
+        if self.catalog.load().is_stale() != is_stale {
+            // Answers say it as well.
+            self.picture.set_stale(is_stale);
+            self.publish();
+        }
+        let sync = self.catalog.load().sync();
         self.metrics.set_stale(is_stale);
         self.metrics.set_missing(self.picture.missing().chain(self.picture.missing_of_set()));
         let became_stale = is_stale && !self.state.borrow().is_stale;
