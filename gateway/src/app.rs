@@ -36,8 +36,11 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
         trust_domain: config.identity.credentials.id().trust_domain,
         home_zone: config.home_zone.clone(),
     };
-    let peers = Peers::open(&config.state, own.clone(), &process.readiness, &stop).await?;
-    let Some(mut peers) = peers else { return Ok(()) };
+    let readiness = process.readiness.clone();
+    let probe = ProbeService::new(move || readiness.conditions()).into_server();
+    // Until the peers are known there is nothing to ask but what they are waited for.
+    let opening = Peers::open(&config.state, own.clone(), &process.readiness, &stop);
+    let Some(mut peers) = socket.serve_while(Routes::new(probe.clone()), opening).await? else { return Ok(()) };
     let federation = peers.federation.clone();
     let links = Arc::new(PeerLinks::new(LinkDefaults {
         credentials: config.identity.credentials.clone(),
@@ -86,10 +89,9 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
             home.description(),
         )),
     });
-    let readiness = process.readiness.clone();
     let services = Routes::new(admin.into_server())
         .add_service(CacheService::new(Arc::clone(&resolver)).into_server())
-        .add_service(ProbeService::new(move || readiness.conditions()).into_server());
+        .add_service(probe);
     let admin = tokio::spawn(socket.serve(services, stop.clone()));
     let distribution =
         DistributionService::new(own.trust_domain, addresses.snapshots(), agents, stop.clone()).into_server();

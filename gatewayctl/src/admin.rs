@@ -10,7 +10,7 @@ use strait_proto::v1::admin_client::AdminClient;
 use strait_proto::v1::cache_client::CacheClient;
 use strait_proto::v1::probe_client::ProbeClient;
 use tonic::transport::Channel;
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 
 use crate::output::printable;
 
@@ -72,6 +72,10 @@ pub(crate) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Sta
 
 fn sentence(status: &Status) -> String {
     match status.message() {
+        "" if status.code() == Code::Unimplemented => {
+            "it does not do this: it waits for its peers, and `gatewayctl ready` says why; or it is of an older version"
+                .to_owned()
+        }
         "" => format!("the gateway says: {}", status.code().description()),
         text => printable(text),
     }

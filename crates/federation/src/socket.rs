@@ -7,6 +7,7 @@ use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
 use strait_durable::{folder_of, make_folder};
@@ -14,7 +15,6 @@ use strait_proto::v1::admin_client::AdminClient;
 use strait_proto::v1::cache_client::CacheClient;
 use strait_proto::v1::probe_client::ProbeClient;
 use tokio::net::{UnixListener, UnixStream};
-use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -73,7 +73,7 @@ pub enum ConnectError {
 /// The admin socket, bound but not yet served. Its file goes when this does.
 #[derive(Debug)]
 pub struct AdminSocket {
-    listener: UnixListener,
+    listener: Arc<UnixListener>,
     file: SocketFile,
 }
 
@@ -99,17 +99,32 @@ impl AdminSocket {
         std::fs::set_permissions(&temporary, Permissions::from_mode(0o600)).map_err(system)?;
         std::fs::rename(&temporary, path).map_err(system)?;
         let file = SocketFile::at(path).map_err(system)?;
-        Ok(Self { listener, file })
+        Ok(Self { listener: Arc::new(listener), file })
     }
 
     /// Serves until `stop`, lets calls in work finish, and removes the socket.
     pub async fn serve(self, services: Routes, stop: CancellationToken) {
-        let Self { listener, file } = self;
-        info!(socket = %file.path.display(), "admin socket ready");
-        let served = Server::builder()
-            .add_routes(services)
-            .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled())
-            .await;
+        info!(socket = %self.file.path.display(), "admin socket ready");
+        self.serve_on(services, &stop).await;
+    }
+
+    /// Serves these until `done` has its outcome, which is the caller's then, and the socket still there.
+    pub async fn serve_while<T>(&self, services: Routes, done: impl Future<Output = T>) -> T {
+        let stop = CancellationToken::new();
+        let finish = async {
+            let outcome = done.await;
+            stop.cancel();
+            outcome
+        };
+        tokio::join!(self.serve_on(services, &stop), finish).1
+    }
+
+    async fn serve_on(&self, services: Routes, stop: &CancellationToken) {
+        let connections = futures_util::stream::unfold(Arc::clone(&self.listener), |listener| async move {
+            Some((listener.accept().await.map(|(stream, _)| stream), listener))
+        });
+        let served =
+            Server::builder().add_routes(services).serve_with_incoming_shutdown(connections, stop.cancelled()).await;
         if let Err(error) = served {
             warn!(
                 error = strait_link::chain(&error),

@@ -15,6 +15,30 @@ fn is_listed(cluster: &Programs, gateway: usize, peer: &str) -> bool {
     ctl(cluster, gateway, &["peer", "list"]).contains(peer)
 }
 
+#[test]
+fn a_gateway_that_waits_for_its_peers_says_so_on_its_socket() {
+    let api = KubeApi::start();
+    api.serve(peers());
+    let home = Home::Zones(&["web.shop.svc A 10.1.0.1"]);
+    let mut a = ClusterPlan::new("cluster-a", home).state_in(&api).start();
+    // Without the definition, and without a copy.
+    a.gateways[0].kill();
+    api.withdraw(peers());
+    std::fs::remove_file(a.gateway().seat.config.with_file_name("gateway-0-peers.json")).unwrap();
+    a.gateways[0].start_again();
+    let ready = || {
+        let output = a.ctl(&["ready"]);
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    until("it to say what it waits for", || ready().1.contains("gatewayctl crds | kubectl apply -f -"));
+    assert!(!ready().0, "not ready");
+    let refused = a.ctl(&["peer", "list"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`gatewayctl ready` says why"), "{refused:?}");
+    api.serve(peers());
+    until("it to be ready", || ready().0);
+    assert!(!is_listed(&a, 0, "cluster-b"));
+}
+
 /// cluster-a, whose two gateways share their peers, and cluster-b, which asks them.
 #[test]
 fn replicas_share_their_peers_and_answer_without_the_api_server() {
