@@ -1,4 +1,4 @@
-//! `gatewayctl status`: the gateway, and who is subscribed to it.
+//! `gatewayctl status`: the gateway, and who is subscribed to it. Each of several replicas has node-agents of its own.
 
 use std::io::Write;
 
@@ -69,7 +69,7 @@ fn text(status: &StatusView, now: i64) -> String {
         "cluster       {cluster}\nsuffix        {suffix}\ntrust domain  {trust_domain}\ngeneration    {generation}\nversion       {version}\n"
     );
     if agents.is_empty() {
-        return format!("{head}\nno node-agent is subscribed\n");
+        return format!("{head}\nno node-agent is subscribed to this gateway\n");
     }
     let rows = agents.iter().map(|agent| {
         let state = match (agent.error.as_str(), agent.applied_generation) {
@@ -79,7 +79,7 @@ fn text(status: &StatusView, now: i64) -> String {
         };
         [agent.node.clone(), agent.applied_generation.to_string(), ago(agent.connected_seconds, now), state]
     });
-    format!("{head}\n{}", table(["NODE-AGENT", "GENERATION", "CONNECTED", "STATE"], rows))
+    format!("{head}\nsubscribed to this gateway:\n{}", table(["NODE-AGENT", "GENERATION", "CONNECTED", "STATE"], rows))
 }
 
 #[cfg(test)]
@@ -115,6 +115,7 @@ trust domain  cluster-a.example.com
 generation    4
 version       0.1.0
 
+subscribed to this gateway:
 NODE-AGENT  GENERATION  CONNECTED  STATE
 n1          4           60s ago    current
 n2          3           60s ago    behind
@@ -125,6 +126,6 @@ n3          3           60s ago    generation 4: bad\\u{1b}[m
 
     #[test]
     fn a_gateway_without_agents_says_so() {
-        assert!(text(&status(vec![]), 0).ends_with("\nno node-agent is subscribed\n"));
+        assert!(text(&status(vec![]), 0).ends_with("\nno node-agent is subscribed to this gateway\n"));
     }
 }

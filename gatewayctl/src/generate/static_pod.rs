@@ -8,6 +8,8 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use strait_config::{ConfigFile, NodeAgentConfig};
 
+use crate::node_address::own_address;
+
 /// Seconds of a pod's life beyond `lameduck`: what is in work has 10, and the process 1.
 const GRACE: u64 = 20;
 
@@ -21,17 +23,43 @@ pub(crate) struct StaticPod {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// The image of the programs (charts/image/build makes it)
-    #[arg(long, value_name = "IMAGE", default_value = concat!("localhost/strait:", env!("CARGO_PKG_VERSION")))]
+    #[arg(long, value_name = "IMAGE", default_value = concat!("localhost/strait:", env!("CARGO_PKG_VERSION")), value_parser = image)]
     image: String,
     /// The pod's name; kubelet adds the node's
-    #[arg(long, value_name = "NAME", default_value = "strait-node-agent")]
+    #[arg(long, value_name = "NAME", default_value = "strait-node-agent", value_parser = object_name)]
     name: String,
     /// The namespace under which the API server shows it
-    #[arg(long, value_name = "NAMESPACE", default_value = "kube-system")]
+    #[arg(long, value_name = "NAMESPACE", default_value = "kube-system", value_parser = object_name)]
     namespace: String,
     /// An address to give the node for its agent (as `gatewayctl node-address add`); may be given several times
-    #[arg(long = "node-address", value_name = "ADDR")]
+    #[arg(long = "node-address", value_name = "ADDR", value_parser = own_address)]
     node_addresses: Vec<IpAddr>,
+}
+
+/// Names of objects are labels of DNS (RFC 1123), since namespaces must be, and a pod's name with the node's becomes a host name.
+fn object_name(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    match (1..=63).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
+    {
+        true => Ok(text.to_owned()),
+        false => Err("write 1 to 63 lower-case letters, digits and '-', and no '-' at either end".to_owned()),
+    }
+}
+
+/// What a registry has: a name in lower case, which may begin with a host and its port, and then a tag, a digest or both.
+fn image(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b);
+    let name = text.split('@').next().unwrap_or_default();
+    let path = name.rsplit_once(':').map_or(name, |(path, tag)| if tag.contains('/') { name } else { path });
+    let named = path.split('/').all(|part| part.starts_with(|c: char| c.is_ascii_alphanumeric()));
+    match text.bytes().all(allowed)
+        && named
+        && !path.bytes().any(|b| b.is_ascii_uppercase())
+        && !text.ends_with([':', '@'])
+    {
+        true => Ok(text.to_owned()),
+        false => Err("write REPOSITORY:TAG or REPOSITORY@DIGEST, such as registry.example.com/strait:0.1.0".to_owned()),
+    }
 }
 
 /// What of the node the pod needs.

@@ -51,6 +51,10 @@ fn agent_address(text: &str) -> Result<SocketAddr, String> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let alone = || bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53));
     match text.parse().ok().or_else(alone) {
+        // There it would ask itself: the DNS server's pod has a loopback link of its own.
+        Some(address) if address.ip().is_loopback() => Err(format!(
+            "{address} is the pod of the DNS server itself; give the address that the agents answer pods on, such as 169.254.20.53 (mode: nodeLocal)"
+        )),
         Some(address) if !address.ip().is_unspecified() => Ok(address),
         _ => Err("write 169.254.20.53, [fd00::53] or 169.254.20.53:5353".to_owned()),
     }
@@ -65,6 +69,11 @@ fn suffix(text: &str) -> Result<Name, String> {
         return Err(
             "that is the whole of DNS; name the suffix of one cluster, such as cluster-b.example.com".to_owned()
         );
+    }
+    if name.labels().count() < 2 {
+        return Err(format!(
+            "{text} holds more than the names of one cluster, among them such as the cluster's DNS answers itself; name a suffix such as cluster-b.example.com"
+        ));
     }
     if OF_THE_CLUSTER.iter().any(|zone| zone.parse().is_ok_and(|zone: Name| name == zone)) {
         return Err(format!(
@@ -206,7 +215,7 @@ mod tests {
         ] {
             assert_eq!(agent_address(text).unwrap(), address.parse().unwrap());
         }
-        for text in ["0.0.0.0", "::", "localhost", "169.254.20.53:"] {
+        for text in ["0.0.0.0", "::", "localhost", "169.254.20.53:", "127.0.0.1", "127.0.0.153:5353", "::1"] {
             agent_address(text).unwrap_err();
         }
     }
@@ -228,6 +237,10 @@ mod tests {
         // (suffix, a word of what is said)
         for (text, word) in [
             (".", "whole of DNS"),
+            // A block of these would take cluster.local, or every address, from the block before.
+            ("local", "more than"),
+            ("arpa.", "more than"),
+            ("com", "more than"),
             ("cluster.local", "itself"),
             ("Cluster.Local.", "itself"),
             ("in-addr.arpa", "itself"),

@@ -16,6 +16,7 @@ const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
 const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
+const DELETE_ADDRESS: u16 = 21;
 
 /// Flags of messages: a request, acknowledged; made, and not there before.
 const REQUEST: u16 = 0x1 | 0x4;
@@ -36,8 +37,15 @@ const NO_DETECTION: u32 = 0x2;
 /// Not beyond this host (`RT_SCOPE_HOST`); IPv6 knows such addresses by themselves.
 const OF_THIS_HOST: u8 = 254;
 
-/// `IFF_UP`.
-const UP: u32 = 1;
+/// `IFF_UP` and `IFF_LOOPBACK`.
+const UP: u32 = 0x1;
+const LOOPBACK: u32 = 0x8;
+/// Of the type of an attribute; the rest are flags (`NLA_TYPE_MASK`).
+const TYPE: u16 = 0x3fff;
+
+/// `ENODEV`: no such link; `EADDRNOTAVAIL`: the link has no such address.
+const NO_DEVICE: i32 = 19;
+const NO_ADDRESS: i32 = 99;
 
 const HEADER: usize = 16;
 /// The kernel answers at once.
@@ -48,6 +56,28 @@ const MAX_ANSWER: usize = 64 << 10;
 /// The number of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Link(u32);
+
+/// What a link is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One that leads nowhere, and can be made and removed at will.
+    Dummy,
+    /// The host's own, which is always there.
+    Loopback,
+    /// Anything else, by the kernel's word for it; a network card has none.
+    Other(String),
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Dummy => f.write_str("a dummy link"),
+            Self::Loopback => f.write_str("the loopback link"),
+            Self::Other(kind) if kind.is_empty() => f.write_str("a network device"),
+            Self::Other(kind) => write!(f, "a link of kind {kind}"),
+        }
+    }
+}
 
 /// A conversation with the kernel about links and addresses.
 pub(super) struct Netlink {
@@ -62,24 +92,18 @@ impl Netlink {
         Ok(Self { socket, sequence: 0 })
     }
 
-    /// The link of that name, if there is one.
-    pub(super) fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
+    /// The link of that name and what it is, if there is one.
+    pub(super) fn link(&mut self, name: &str) -> io::Result<Option<(Link, Kind)>> {
         let body = [link_message(Link(0), 0, 0), attribute(LINK_NAME, &zero_ended(name))].concat();
         match self.ask(GET_LINK, 0, &body) {
-            // Behind the header: family, padding and device type (4 octets), then the number (struct ifinfomsg).
-            Ok(Some(told)) => match told.get(4..8).and_then(|octets| octets.try_into().ok()) {
-                Some(number) => Ok(Some(Link(u32::from_ne_bytes(number)))),
-                None => Err(io::ErrorKind::InvalidData.into()),
-            },
-            Ok(None) => Err(io::ErrorKind::InvalidData.into()),
-            // ENODEV
-            Err(error) if error.raw_os_error() == Some(19) => Ok(None),
+            Ok(told) => told.as_deref().and_then(link_told).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into()),
+            Err(error) if error.raw_os_error() == Some(NO_DEVICE) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Makes a dummy link: one that leads nowhere.
-    pub(super) fn make_dummy(&mut self, name: &str) -> io::Result<Link> {
+    pub(super) fn make_dummy(&mut self, name: &str) -> io::Result<(Link, Kind)> {
         let info = attribute(LINK_INFO, &attribute(INFO_KIND, b"dummy"));
         let body = [link_message(Link(0), 0, 0), attribute(LINK_NAME, &zero_ended(name)), info].concat();
         match self.ask(NEW_LINK, CREATE | EXCLUSIVELY, &body) {
@@ -106,6 +130,15 @@ impl Netlink {
         match self.ask(NEW_ADDRESS, CREATE | EXCLUSIVELY, &address_message(link, address)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             outcome => outcome.map(drop),
+        }
+    }
+
+    /// Takes an address away that stands alone on a link, as `add_address` gives it; whether it was there.
+    pub(super) fn remove_address(&mut self, link: Link, address: IpAddr) -> io::Result<bool> {
+        match self.ask(DELETE_ADDRESS, 0, &address_message(link, address)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(NO_ADDRESS) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -180,6 +213,33 @@ fn link_message(Link(number): Link, flags: u32, mask: u32) -> Vec<u8> {
     message
 }
 
+/// A link as it is told: struct ifinfomsg (family, padding, device type, number, flags, mask), and attributes.
+fn link_told(body: &[u8]) -> Option<(Link, Kind)> {
+    let word = |at: usize| Some(u32::from_ne_bytes(body.get(at..at + 4)?.try_into().ok()?));
+    let (number, flags) = (Link(word(4)?), word(8)?);
+    let info = value(body.get(16..)?, LINK_INFO).unwrap_or_default();
+    let kind = String::from_utf8_lossy(value(info, INFO_KIND).unwrap_or_default());
+    let kind = match kind.trim_end_matches('\0') {
+        "dummy" => Kind::Dummy,
+        _ if flags & LOOPBACK != 0 => Kind::Loopback,
+        other => Kind::Other(other.to_owned()),
+    };
+    Some((number, kind))
+}
+
+/// The value of the first attribute of that type.
+fn value(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+    loop {
+        let length = usize::from(u16::from_ne_bytes(attributes.get(..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(attributes.get(2..4)?.try_into().ok()?) & TYPE;
+        let value = attributes.get(4..length)?;
+        if kind == wanted {
+            return Some(value);
+        }
+        attributes = attributes.get(length.next_multiple_of(4)..)?;
+    }
+}
+
 /// struct ifaddrmsg and its attributes: an address of this host alone.
 fn address_message(Link(number): Link, address: IpAddr) -> Vec<u8> {
     let (family, length, scope, octets) = match address {
@@ -220,10 +280,31 @@ mod tests {
     fn the_loopback_link_is_found_and_another_is_not() {
         let mut netlink = Netlink::open().unwrap();
         // Number 1 in every network namespace.
-        assert_eq!(netlink.link("lo").unwrap(), Some(Link(1)));
+        let loopback = Some((Link(1), Kind::Loopback));
+        assert_eq!(netlink.link("lo").unwrap(), loopback);
         assert_eq!(netlink.link("none-such").unwrap(), None);
         // The next answer is that of the next question.
-        assert_eq!(netlink.link("lo").unwrap(), Some(Link(1)));
+        assert_eq!(netlink.link("lo").unwrap(), loopback);
+    }
+
+    #[test]
+    fn what_a_link_is_is_read_from_what_is_told() {
+        let name = attribute(LINK_NAME, b"x\0");
+        // With the flag of attributes that hold others (NLA_F_NESTED), as some kernels set it, and without.
+        let info = |kind: &[u8], nested| attribute(LINK_INFO | nested, &attribute(INFO_KIND, kind));
+        // (its flags, its attributes, what it is)
+        for (flags, attributes, kind) in [
+            (0, [name.clone(), info(b"dummy", 0)].concat(), Kind::Dummy),
+            (UP, [info(b"dummy\0", 0x8000), name.clone()].concat(), Kind::Dummy),
+            (LOOPBACK, name.clone(), Kind::Loopback),
+            (UP, [name.clone(), info(b"bridge", 0)].concat(), Kind::Other("bridge".to_owned())),
+            (UP, name, Kind::Other(String::new())),
+        ] {
+            let told = [link_message(Link(7), flags, 0), attributes].concat();
+            assert_eq!(link_told(&told), Some((Link(7), kind)));
+            // Cut off within the header it is none.
+            assert!((0..16).all(|cut| link_told(&told[..cut]).is_none()));
+        }
     }
 
     #[test]

@@ -85,6 +85,70 @@ fn an_address_can_be_answered_on_at_once() {
 }
 
 #[test]
+fn a_link_that_serves_something_else_is_neither_used_nor_removed() {
+    // A bridge, as a network plug-in has one, and one end of a pair, as pods have them.
+    let Some(told) = in_a_network_of_its_own(
+        "ip link add cni0 type bridge 2>/dev/null && ip link add pod0 type veth peer name pod1 2>/dev/null ||
+             { echo no such links; exit; }
+         for link in cni0 pod0; do
+             ! \"$0\" node-address add --link $link 169.254.20.53
+             ip address add 169.254.20.54/16 dev $link
+             ! \"$0\" node-address remove --link $link
+             # An address of a network is not one that was given by `add`.
+             \"$0\" node-address remove --link $link 169.254.20.54
+             ip address add 169.254.20.53/32 dev $link
+             \"$0\" node-address remove --link $link 169.254.20.53
+             ip -4 -oneline address show dev $link | grep -o '169[0-9./]*' | head -n 1
+             ip -oneline link show dev $link | grep -o UP || echo down
+             ip link delete $link
+         done",
+    ) else {
+        return;
+    };
+    if told.contains("no such links") {
+        return skip("a kernel without bridges and pairs");
+    }
+    let (mut lines, mut expected) = (told.lines().collect::<Vec<_>>(), Vec::new());
+    for (link, kind) in [("cni0", "bridge"), ("pod0", "veth")] {
+        expected.extend([
+            format!("{link} does not have 169.254.20.54 by itself"),
+            format!("{link} has 169.254.20.53 no more"),
+            "169.254.20.54/16".to_owned(),
+            "down".to_owned(),
+            format!("error: {link} is a link of kind {kind}, which serves something else; name a link that there is not yet, or lo, with --link (`nodeLocal.link` of the chart)"),
+            format!("error: {link} is a link of kind {kind} and stays; name the addresses to take away from it: node-address remove --link {link} ADDR..."),
+        ]);
+    }
+    // What is said and what is told come over two pipes.
+    lines.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn the_loopback_link_gives_its_addresses_back_and_stays() {
+    let Some(told) = in_a_network_of_its_own(
+        "\"$0\" node-address add --link lo 169.254.20.53 fd00::53
+         \"$0\" node-address remove --link lo 2>&1 || true
+         \"$0\" node-address remove --link lo 169.254.20.53 fd00::53
+         \"$0\" node-address remove --link lo fd00::53
+         \"$0\" node-address remove --link lo ::1 >/dev/null 2>&1 || echo refused
+         cut -d' ' -f1 /proc/net/if_inet6
+         grep -c 169.254 /proc/net/fib_trie || true",
+    ) else {
+        return;
+    };
+    assert_eq!(
+        told,
+        "lo has 169.254.20.53\nlo has fd00::53\n\
+         error: lo is the loopback link and stays; name the addresses to take away from it: node-address remove --link lo ADDR...\n\
+         lo has 169.254.20.53 no more\nlo has fd00::53 no more\n\
+         lo does not have fd00::53 by itself\nrefused\n\
+         00000000000000000000000000000001\n0\n"
+    );
+}
+
+#[test]
 fn without_the_capability_it_says_so() {
     let output = run(Command::new(binary("gatewayctl")).args([
         "node-address",

@@ -23,6 +23,24 @@ fn made(text: &str, change: impl FnOnce(&mut StaticPod)) -> Value {
 }
 
 #[test]
+fn kubelet_takes_the_names_that_are_let_through() {
+    for good in ["strait-node-agent", "a", "0-9"] {
+        assert_eq!(object_name(good).unwrap(), good);
+    }
+    for bad in ["", "Bad Name", "-a", "a-", "a.b", "ä", &"a".repeat(64)] {
+        object_name(bad).unwrap_err();
+    }
+    for good in
+        ["strait", "localhost/strait:0.1.0", "registry.example.com:5000/a/strait", "r:5000/strait:V1", "s:1@sha256:0a"]
+    {
+        assert_eq!(image(good).unwrap(), good);
+    }
+    for bad in ["", " ", "Strait:1", "strait:", "strait@", ":1", "a//b", "/strait", "strait 1"] {
+        image(bad).unwrap_err();
+    }
+}
+
+#[test]
 fn a_port_below_1024_takes_one_capability_and_another_none() {
     for (listen, added) in [("127.0.0.1:53", json!(["NET_BIND_SERVICE"])), ("127.0.0.1:5353", Value::Null)] {
         let pod = made(&format!("node: n\nlisten: [\"{listen}\"]\n"), |_| ());
