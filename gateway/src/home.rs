@@ -151,7 +151,7 @@ fn cluster_set(
 ) -> anyhow::Result<(Route, Route)> {
     let settings = ClusterSetSettings { suffix: config.suffix.clone(), cluster };
     let exports = ExportZone::new(catalog.current(), &settings)?;
-    let members = Arc::new(LinkedMembers::new(Arc::clone(links), options.weights.clone()));
+    let members = Arc::new(LinkedMembers::new(Arc::clone(links), options));
     let set = ClusterSetZone::new(catalog.current(), &settings, members)?;
     let exports = Route { zone: exports.apex().clone(), kind: "home", source: Arc::new(exports), cached: false };
     // What others say is kept for as long as it lasts; what is here never is.

@@ -1,22 +1,25 @@
 //! The other clusters of the set: the peers that we ask.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use strait_catalog::{Member, Members, Standing};
+use strait_config::ClusterSetOptions;
 use strait_link::{PeerLinks, State};
 
 /// Peers, by their links.
 pub(crate) struct LinkedMembers {
     links: Arc<PeerLinks>,
+    /// Those whose exports are taken; none: all.
+    from: Option<BTreeSet<String>>,
     /// Those that are not named have a weight of 1.
     weights: BTreeMap<String, u32>,
 }
 
 impl LinkedMembers {
-    /// The peers of `links`, with these weights.
-    pub(crate) fn new(links: Arc<PeerLinks>, weights: BTreeMap<String, u32>) -> Self {
-        Self { links, weights }
+    /// Those of the peers of `links` that are wanted.
+    pub(crate) fn new(links: Arc<PeerLinks>, options: &ClusterSetOptions) -> Self {
+        Self { links, from: options.from.clone(), weights: options.weights.clone() }
     }
 }
 
@@ -33,6 +36,7 @@ impl Members for LinkedMembers {
             suffix,
             source: peer,
         };
-        self.links.peers().into_iter().map(member).collect()
+        let is_wanted = |name: &String| self.from.as_ref().is_none_or(|from| from.contains(name));
+        self.links.peers().into_iter().filter(|(name, ..)| is_wanted(name)).map(member).collect()
     }
 }

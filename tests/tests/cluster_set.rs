@@ -242,6 +242,28 @@ fn imports_are_told_as_they_are_and_nobody_who_could_know_is_denied() {
 }
 
 #[test]
+fn only_peers_that_may_fill_the_zone() {
+    let (ka, kb, kc) = (Kubernetes::start(), Kubernetes::start(), Kubernetes::start());
+    kb.service("from-b", "10.92.0.2", "10.2.0.2", true);
+    kb.export("from-b");
+    kc.service("from-c", "10.93.0.2", "10.3.0.2", true);
+    kc.export("from-c");
+    let path = ka.folder.write("kubeconfig", ka.api.kubeconfig("gateway"));
+    let home = Home::Kubernetes(format!("kubeconfig: {}, clusterSet: {{ from: [cluster-b] }}", path.display()));
+    let a = ClusterPlan::new("cluster-a", home).agent_asks_gateway_for("cluster.local, clusterset.local").start();
+    let (b, c) = (kb.cluster("cluster-b"), kc.cluster("cluster-c"));
+    for other in [&b, &c] {
+        a.add_peer(other, &other.endpoints("tls"));
+        other.add_peer(&a, &a.endpoints("tls"));
+        a.wait_outbound(&other.name, "up");
+    }
+    wait_for(&a, "from-b.shop.svc.clusterset.local", &["10.92.0.2"]);
+    wait_for_rcode(&a, "from-c.shop.svc.clusterset.local", Rcode::NXDOMAIN);
+    // It is a peer all the same.
+    assert_eq!(a.resolve("from-c.shop.svc.cluster-c.example.com").len(), 1);
+}
+
+#[test]
 fn clusters_that_are_called_the_same_are_told() {
     let (ka, kb) = (Kubernetes::start(), Kubernetes::start());
     let called = |kubernetes: &Kubernetes, name: &str, id: &str| {

@@ -1,6 +1,6 @@
 //! `backend.kubernetes`: names from the Kubernetes API. How the API is spoken to is not known here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub struct KubernetesSettings {
 pub struct ClusterSetOptions {
     /// What this cluster is called in names of endpoints, a DNS label; none: the first label of the suffix.
     pub cluster_id: Option<String>,
+    /// The peers whose exports are taken; none: those of all.
+    pub from: Option<BTreeSet<String>>,
     /// Parts of peers in what several of them export; of those that are not named: 1.
     pub weights: BTreeMap<String, u32>,
 }
@@ -146,6 +148,8 @@ fn read_cluster_set(kubernetes: &mut Section<'_>) -> Option<ClusterSetOptions> {
     let Some(mut section) = kubernetes.section("clusterSet") else { return Some(ClusterSetOptions::default()) };
     let names = section.or("names", SetNames::On, units::word(SET_NAMES));
     let cluster_id = section.get("clusterId", cluster_id).map(|id| id.value);
+    let from = section.list("from", MAX_WEIGHTS, units::label);
+    let from = from.map(|peers| peers.into_iter().map(|peer| peer.value).collect());
     let (mut weights, mut shown) = (BTreeMap::new(), Vec::new());
     for mut entry in section.sections("weights", MAX_WEIGHTS) {
         let peer = entry.require("peer", "name a peer as `gatewayctl peer list` does", units::label);
@@ -160,5 +164,5 @@ fn read_cluster_set(kubernetes: &mut Section<'_>) -> Option<ClusterSetOptions> {
     }
     section.show("weights", Effective::List(shown));
     kubernetes.show("clusterSet", section.close());
-    (names == SetNames::On).then_some(ClusterSetOptions { cluster_id, weights })
+    (names == SetNames::On).then_some(ClusterSetOptions { cluster_id, from, weights })
 }

@@ -193,7 +193,7 @@ fn gateway_with(backend: &str) -> String {
 
 const EVERY_KEY_OF_KUBERNETES: &str = "{ kubernetes: { kubeconfig: kubeconfig, context: cluster-a, ttl: 30, \
     pods: verified, snapshot: saved/catalog, staleAfter: 5m, \
-    clusterSet: { names: on, clusterId: b1, weights: [{ peer: cluster-c, weight: 3 }, { peer: cluster-d, weight: 0 }] } } }";
+    clusterSet: { names: on, clusterId: b1, from: [cluster-c, cluster-d], weights: [{ peer: cluster-c, weight: 3 }, { peer: cluster-d, weight: 0 }] } } }";
 
 #[test]
 fn a_gateway_with_the_kubernetes_api() {
@@ -231,6 +231,7 @@ fn a_gateway_with_the_kubernetes_api() {
         stale_after: Duration::from_secs(300),
         cluster_set: Some(ClusterSetOptions {
             cluster_id: Some("b1".to_owned()),
+            from: Some(["cluster-c", "cluster-d"].map(str::to_owned).into()),
             weights: [("cluster-c".to_owned(), 3), ("cluster-d".to_owned(), 0)].into(),
         }),
     };
