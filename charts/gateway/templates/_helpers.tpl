@@ -127,13 +127,14 @@ capabilities:
 {{- end }}
 
 {{- define "strait.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile:
-  type: RuntimeDefault
+{{- $context := dict
+    "runAsNonRoot" true
+    "runAsUser" 65532
+    "runAsGroup" 65532
+    "fsGroup" 65532
+    "fsGroupChangePolicy" "OnRootMismatch"
+    "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- toYaml (mustMergeOverwrite $context (deepCopy .Values.podSecurityContext)) -}}
 {{- end }}
 
 {{/* The gateway's certificate, and the CA that issues it when it is our own. */}}

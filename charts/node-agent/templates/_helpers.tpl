@@ -50,10 +50,50 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toJson (ternary .Values.nodeLocal.addresses .Values.hostResolver.addresses (eq .Values.mode "nodeLocal")) -}}
 {{- end }}
 
+{{/* Which zones the cluster's DNS is asked for, and where it is. */}}
+{{- define "strait.clusterDns" -}}
+{{- $plain := list -}}
+{{- range .Values.gateway.zones }}{{ $plain = append $plain (trimSuffix "." . | lower) }}{{ end -}}
+{{- $zones := list -}}
+{{- range .Values.clusterDns.zones -}}
+{{- if not (has (trimSuffix "." . | lower) $plain) }}{{ $zones = append $zones . }}{{ end -}}
+{{- end -}}
+{{- $servers := .Values.clusterDns.servers -}}
+{{- if and $servers (lt (len $zones) (len .Values.clusterDns.zones)) -}}
+{{- fail "clusterDns.zones and gateway.zones have a zone in common: say which of the two answers it, by taking it out of the other" -}}
+{{- end -}}
+{{- if and $zones (not $servers) (not (hasKey .Values.config "forward")) -}}
+{{- $servers = without (dig "spec" "clusterIPs" list (lookup "v1" "Service" "kube-system" "kube-dns")) "None" -}}
+{{- if not $servers -}}
+{{- fail (printf "clusterDns.servers: the agents would deny %s, since they would not know whom to ask. Give the address of the cluster's DNS (kubectl -n kube-system get service kube-dns -o jsonpath='{.spec.clusterIPs}'; helm looks it up by itself only where it installs and the Service has that name), or let the gateway answer (gateway.zones), or set clusterDns.zones: [] where no agent is asked for them" (join ", " $zones)) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson (dict "zones" $zones "servers" $servers) -}}
+{{- end }}
+
+{{/* Where /metrics is: for the node alone, unless somebody is to scrape it. */}}
+{{- define "strait.admin" -}}
+{{- $scraped := or .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled -}}
+{{- if and $scraped (regexMatch "^(127\\.|\\[::1\\]|localhost:)" .Values.admin) -}}
+{{- fail (printf "monitoring: nobody can scrape admin: %s, which is for the node alone; leave it empty, or set 0.0.0.0:9153 or \"[::]:9153\"" .Values.admin) -}}
+{{- end -}}
+{{- default (ternary "0.0.0.0:9153" "127.0.0.1:9153" $scraped) .Values.admin -}}
+{{- end }}
+
 {{/* What values can say and the schema cannot refuse. */}}
 {{- define "strait.check" -}}
 {{- if and .Values.gateway.endpoints (eq .Values.certificates.mode "none") -}}
 {{- fail "gateway.endpoints needs a certificate: set certificates.mode (hostPath, certManagerCsi or existingSecret)" -}}
+{{- end -}}
+{{- range list "admin" "handOver" "lameduck" "socket" -}}
+{{- if hasKey $.Values.config . -}}
+{{- fail (printf "config.%s: the pod must know of it as well; set admin, handOver or lameduckSeconds, which are values of the chart (the socket is where probes ask)" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.nodeLocal.addresses -}}
+{{- if hasPrefix "169.254.169." . -}}
+{{- fail (printf "nodeLocal.addresses: nodes ask their cloud at %s and near it, and would reach it no more: choose another, such as 169.254.20.53" .) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.gateway.zones (not .Values.gateway.endpoints) -}}
 {{- fail "gateway.zones needs gateway.endpoints: the gateway answers these zones" -}}
@@ -83,7 +123,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $made := dict
     "listen" $listen
     "handOver" .Values.handOver
-    "admin" .Values.admin
+    "admin" (include "strait.admin" .)
     "socket" "/run/strait/node-agent.sock"
     "lameduck" (printf "%ds" (int .Values.lameduckSeconds))
     "log" (dict "level" .Values.log.level "format" .Values.log.format) -}}
@@ -94,13 +134,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- else -}}
 {{- $_ := set $made "upstreams" (dict "servers" .Values.upstreams.servers) -}}
 {{- end -}}
-{{- if .Values.clusterDns.servers -}}
+{{- $clusterDns := fromJson (include "strait.clusterDns" .) -}}
 {{- $forward := list -}}
-{{- range .Values.clusterDns.zones -}}
-{{- $forward = append $forward (dict "zone" . "servers" $.Values.clusterDns.servers) -}}
+{{- range $clusterDns.zones -}}
+{{- $forward = append $forward (dict "zone" . "servers" $clusterDns.servers) -}}
 {{- end -}}
-{{- $_ := set $made "forward" $forward -}}
-{{- end -}}
+{{- with $forward }}{{ $_ := set $made "forward" . }}{{ end -}}
 {{- with .Values.allow }}{{ $_ := set $made "allow" . }}{{ end -}}
 {{- with .Values.zones }}{{ $_ := set $made "zones" . }}{{ end -}}
 {{- if not (kindIs "invalid" .Values.workers) }}{{ $_ := set $made "workers" (int .Values.workers) }}{{ end -}}

@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, ResourceQuota, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -41,6 +41,7 @@ fn kubernetes_types_know_every_field() {
             let read = match kind.as_str() {
                 "v1/ConfigMap" => read::<ConfigMap>(object),
                 "v1/Service" => read::<Service>(object),
+                "v1/ResourceQuota" => read::<ResourceQuota>(object),
                 "v1/ServiceAccount" => read::<ServiceAccount>(object),
                 "v1/PersistentVolumeClaim" => read::<PersistentVolumeClaim>(object),
                 "apps/v1/Deployment" => read::<Deployment>(object),
@@ -132,12 +133,14 @@ fn the_service_and_the_network_policy_lead_to_the_gateway() {
         let labels = &deployment["spec"]["template"]["metadata"]["labels"];
         let ports = list(&deployment["spec"]["template"]["spec"]["containers"][0], "ports");
         let has_port = |port: &Value| ports.iter().any(|p| p["name"] == *port);
-        let service = the(objects, "Service");
-        assert_eq!(list(&service["spec"], "ports").len(), 2);
-        for port in list(&service["spec"], "ports") {
+        let services = || objects.iter().filter(|object| object["kind"] == "Service");
+        let served: Vec<_> = services().flat_map(|service| list(&service["spec"], "ports")).collect();
+        // DNS over TLS and gRPC, of one Service or of two.
+        assert_eq!(served.iter().map(|port| &port["name"]).collect::<Vec<_>>(), ["dot", "grpc"], "{name}");
+        for port in served {
             assert!(has_port(&port["targetPort"]), "{name}: {port}");
         }
-        let mut selectors = vec![&service["spec"]["selector"]];
+        let mut selectors: Vec<_> = services().map(|service| &service["spec"]["selector"]).collect();
         for policy in objects.iter().filter(|object| object["kind"] == "NetworkPolicy") {
             selectors.push(&policy["spec"]["podSelector"]["matchLabels"]);
             for port in list(&policy["spec"], "ingress").iter().flat_map(|rule| list(rule, "ports")) {
@@ -165,7 +168,8 @@ fn what_is_set_is_what_is_rendered() {
         return;
     }
     let balanced = find("gateway/load-balancer.yaml");
-    let service = &the(balanced, "Service")["spec"];
+    let services: Vec<_> = balanced.iter().filter(|object| object["kind"] == "Service").collect();
+    let service = &services[0]["spec"];
     assert_eq!(
         [
             &service["type"],
@@ -177,6 +181,11 @@ fn what_is_set_is_what_is_rendered() {
         ["LoadBalancer", "192.0.2.10", "service.k8s.aws/nlb", "Local", "RequireDualStack"]
     );
     assert_eq!(service["ports"][0]["port"], 853);
+    // gRPC is for agents, and stays inside.
+    assert_eq!((list(service, "ports").len(), &services[1]["spec"]["type"]), (1, &"ClusterIP".into()));
+    assert_eq!(services[1]["metadata"]["name"], "strait-gateway-agents");
+    let user = &the(balanced, "Deployment")["spec"]["template"]["spec"]["securityContext"];
+    assert_eq!((&user["runAsUser"], &user["runAsNonRoot"]), (&Value::Null, &true.into()));
     assert_eq!(the(balanced, "Certificate")["spec"]["uris"][0], "spiffe://strait.cluster-a.example.com/gateway");
     // The autoscaler alone says how many.
     assert!(the(balanced, "Deployment")["spec"]["replicas"].is_null());
@@ -200,6 +209,81 @@ fn what_is_set_is_what_is_rendered() {
         serde_json::json!({ "maxSurge": 0, "maxUnavailable": "10%" })
     );
     assert!(in_turn["template"]["spec"]["initContainers"].is_null(), "loopback addresses need no link");
+}
+
+/// Each rule of the policy has the ports and the other side that are set, and none of another's.
+#[test]
+fn the_network_policy_has_a_rule_for_each_side() {
+    let all = rendered();
+    let policy = |name: &str| {
+        let found = all.iter().find(|(rendered, _)| rendered == name).map(|(_, objects)| the(objects, "NetworkPolicy"));
+        found.map(|policy| &policy["spec"])
+    };
+    let (Some(narrow), Some(open)) = (policy("gateway/load-balancer.yaml"), policy("gateway/minimal.yaml")) else {
+        return;
+    };
+    // As `port port: who`.
+    let told = |policy: &Value, direction: &str, side: &str| -> Vec<String> {
+        let of_rule = |rule: &Value| {
+            let ports: Vec<_> = list(rule, "ports").iter().map(|port| port["port"].to_string()).collect();
+            let who = match &rule[side] {
+                Value::Null => "anybody".to_owned(),
+                sides => sides[0]["ipBlock"]["cidr"].as_str().unwrap_or("pods").to_owned(),
+            };
+            format!("{}: {who}", ports.join(" "))
+        };
+        list(policy, direction).iter().map(of_rule).collect()
+    };
+    assert_eq!(
+        told(narrow, "ingress", "from"),
+        ["\"dot\" \"grpc\": 198.51.100.0/24", "\"grpc\": 10.1.0.0/16", "\"metrics\": pods"]
+    );
+    assert_eq!(
+        told(narrow, "egress", "to"),
+        ["53 53 5353 5353: pods", "853 8443: 198.51.100.0/24", "6443: 192.0.2.1/32", ": 203.0.113.0/24"]
+    );
+    assert_eq!(told(open, "ingress", "from"), ["\"dot\" \"grpc\": anybody", "\"grpc\": anybody", "\"metrics\": pods"]);
+    assert_eq!(told(open, "egress", "to"), ["53 53: anybody", "853 8443: anybody", "443 6443: anybody"]);
+}
+
+/// The agent's file: whom it asks for the cluster's own zones, and where /metrics is.
+#[test]
+fn agents_know_whom_to_ask_and_show_nothing_unasked() {
+    for chart in Chart::all().into_iter().filter(|chart| chart.name == "node-agent") {
+        let config = |values: &[&str]| -> Value {
+            let set: Vec<&str> = values.iter().flat_map(|value| ["--set", value]).collect();
+            let objects = chart.render(&set).unwrap();
+            serde_saphyr::from_str(the(&objects, "ConfigMap")["data"]["node-agent.yaml"].as_str().unwrap()).unwrap()
+        };
+        let known = "clusterDns.servers={10.96.0.10,fd00::a}";
+        let with_gateway = ["gateway.endpoints={grpc://10.0.0.1:8443}", "certificates.mode=hostPath"];
+        let forward = |zone: &str| serde_json::json!({ "zone": zone, "servers": ["10.96.0.10", "fd00::a"] });
+        assert_eq!(config(&[known])["forward"], serde_json::json!([forward("cluster.local")]));
+        // What the gateway answers is not asked of the cluster's DNS, and the rest is.
+        let of_gateway = [&with_gateway[..], &["gateway.zones={cluster.local}"]].concat();
+        assert!(config(&of_gateway)["forward"].is_null());
+        let both = [&with_gateway[..], &["gateway.zones={10.96.0.0/12}", known]].concat();
+        assert_eq!(config(&both)["forward"], serde_json::json!([forward("cluster.local")]));
+
+        assert_eq!(config(&[known])["admin"], "127.0.0.1:9153");
+        assert_eq!(config(&[known, "admin=[::]:9153"])["admin"], "[::]:9153");
+        for monitor in ["podMonitor", "serviceMonitor"] {
+            let scraped = format!("monitoring.{monitor}.enabled=true");
+            assert_eq!(config(&[known, &scraped])["admin"], "0.0.0.0:9153");
+        }
+    }
+}
+
+/// Kubelet makes a folder as root's, which an agent that is not root could not write to.
+#[test]
+fn who_is_not_root_needs_a_folder_of_its_own() {
+    for (name, objects) in rendered().iter().filter(|(name, _)| name.starts_with("node-agent/")) {
+        let pod = &the(objects, "DaemonSet")["spec"]["template"]["spec"];
+        let root = pod["containers"][0]["securityContext"]["runAsUser"] == 0;
+        for volume in list(pod, "volumes").iter().filter(|volume| volume["name"] == "state") {
+            assert_eq!(volume["hostPath"]["type"], if root { "DirectoryOrCreate" } else { "Directory" }, "{name}");
+        }
+    }
 }
 
 #[test]

@@ -47,12 +47,37 @@ fn wrong_values_are_refused_with_words() {
     let agent: &[(&[&str], &str)] = &[
         (&["mode=sidecar"], "at '/mode': value must be one of"),
         (&["port=0"], "at '/port': minimum"),
+        // Nobody's, somebody else's, and a cloud's.
+        (&["nodeLocal.addresses={0.0.0.0}"], "at '/nodeLocal/addresses/0'"),
+        (&["nodeLocal.addresses={8.8.8.8}"], "at '/nodeLocal/addresses/0'"),
+        (&["nodeLocal.addresses={2001:db8::1}"], "at '/nodeLocal/addresses/0'"),
+        (&["nodeLocal.addresses={169.254.169.254}"], "nodes ask their cloud"),
+        (&["hostResolver.addresses={10.0.0.1}"], "at '/hostResolver/addresses/0'"),
+        // Agents that deny the cluster's own names: helm cannot look for the cluster's DNS here.
+        (&["clusterDns.servers=null"], "the agents would deny cluster.local"),
+        (
+            &["clusterDns.servers=null", "clusterDns.zones={cluster.local,96.10.in-addr.arpa}"],
+            "deny cluster.local, 96.10",
+        ),
+        (
+            &[
+                "gateway.zones={Cluster.Local.}",
+                "gateway.endpoints={grpc://10.0.0.1:8443}",
+                "certificates.mode=hostPath",
+            ],
+            "clusterDns.zones and gateway.zones have a zone in common",
+        ),
+        // What the pod depends on.
+        (&["config.handOver=false"], "config.handOver: the pod must know"),
+        (&["config.socket=/tmp/s"], "config.socket: the pod must know"),
+        (&["monitoring.podMonitor.enabled=true", "admin=127.0.0.1:9153"], "nobody can scrape admin: 127.0.0.1:9153"),
+        (&["monitoring.serviceMonitor.enabled=true", "admin=[::1]:9153"], "nobody can scrape admin: [::1]:9153"),
         (&["nodeLocal.addresses={localhost}"], "at '/nodeLocal/addresses/0'"),
         (&["nodeLocal.link=a-name-that-is-too-long"], "at '/nodeLocal/link'"),
         (&["gateway.endpoints={tls://10.0.0.1:853}"], "at '/gateway/endpoints/0'"),
         (&["hostNetwork=false"], "additional properties 'hostNetwork' not allowed"),
         (&["gateway.endpoints={grpc://10.0.0.1:8443}"], "gateway.endpoints needs a certificate"),
-        (&["gateway.zones={cluster.local}"], "gateway.zones needs gateway.endpoints"),
+        (&["gateway.zones={corp.example}"], "gateway.zones needs gateway.endpoints"),
         (&["mode=hostResolver"], "mode: hostResolver cannot have upstreams.source: resolvConf"),
         (&["upstreams.source=hostFile", "upstreams.hostFile=/etc/resolv.conf"], "/etc has more in it than that"),
         (&["upstreams.source=hostFile", "upstreams.hostFile=/etc/kubernetes/resolv.conf"], "a folder of its own"),
@@ -62,9 +87,13 @@ fn wrong_values_are_refused_with_words() {
     for chart in Chart::all() {
         let (base, cases) = match chart.name {
             "gateway" => ("cluster=cluster-a,suffix=cluster-a.example.com", gateway),
-            _ => ("port=53", agent),
+            _ => ("clusterDns.servers={10.96.0.10}", agent),
         };
         chart.render(&["--set", base]).unwrap();
+        // `clusterDns.zones: []` says that there is nothing to ask for.
+        if chart.name == "node-agent" {
+            chart.render(&["--set-json", "clusterDns.zones=[]"]).unwrap();
+        }
         for (wrong, words) in cases {
             let error = chart.render(&["--set", base, "--set", &wrong.join(",")]).unwrap_err();
             assert!(error.contains(words), "{wrong:?}: {error}");
