@@ -103,7 +103,7 @@ impl fmt::Display for FeedState {
             }
             SyncState::Synced { .. } => out.write_str("the cluster's services are current")?,
         }
-        self.faults.iter().try_for_each(|(kind, fault)| write!(out, "; {kind:?}: {fault}"))
+        self.faults.iter().try_for_each(|(kind, fault)| write!(out, "; {}: {fault}", kind.resource()))
     }
 }
 

@@ -11,7 +11,7 @@ use strait_tests::tool;
 use crate::{RULES, alerts, promql, rules, text, yaml};
 
 /// Alerts whose value is 0, or 1 since there is something: it says nothing.
-const SAY_NOTHING: [&str; 7] = [
+const SAY_NOTHING: [&str; 8] = [
     "StraitDown",
     "StraitVanished",
     "StraitPeerDown",
@@ -19,6 +19,7 @@ const SAY_NOTHING: [&str; 7] = [
     "StraitUpstreamDown",
     "StraitCatalogStale",
     "StraitCatalogUnsynced",
+    "StraitClusterIdClash",
 ];
 
 /// The names that rules record.

@@ -39,6 +39,21 @@ fn a_gateway_that_waits_for_its_peers_says_so_on_its_socket() {
     assert!(!is_listed(&a, 0, "cluster-b"));
 }
 
+/// It is said in one line, which says what has become of the file and no more than is so.
+#[test]
+fn a_copy_that_is_damaged_is_set_aside_and_the_log_says_where() {
+    let api = KubeApi::start();
+    api.serve(peers());
+    let mut a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).state_in(&api).start();
+    a.gateways[0].kill();
+    std::fs::write(a.folder.path("gateway-0-peers.json"), "{\n  \"version\": x").unwrap();
+    a.gateways[0].revive();
+    let gateway = a.gateway().program();
+    let told = gateway.wait_log(&["the copy of the peers is damaged", "/gateway-0-peers.json line=2 column="]);
+    assert!(told.ends_with("/gateway-0-peers.json.damaged\""), "{told}");
+    assert!(!gateway.log().contains("left as it is"), "{}", gateway.log());
+}
+
 /// cluster-a, whose two gateways share their peers, and cluster-b, which asks them.
 #[test]
 fn replicas_share_their_peers_and_answer_without_the_api_server() {

@@ -70,9 +70,11 @@ impl Keeper {
     pub(super) async fn restore(&self) {
         let copy = self.copy.clone();
         let read = tokio::task::spawn_blocking(move || match copy.read() {
-            Err(error @ StoreError::Damaged { .. }) => {
-                let aside = copy.set_aside();
-                tracing::warn!(%error, ?aside, "the copy of the peers is damaged, and set aside");
+            Err(StoreError::Damaged { path, source }) => {
+                let kept_as =
+                    copy.set_aside().map_or_else(|error| error.to_string(), |aside| aside.display().to_string());
+                tracing::warn!(file = %path.display(), line = source.line, column = source.column, error = source.what,
+                    kept_as, "the copy of the peers is damaged, and not used; the API server's are waited for");
                 None
             }
             Err(error) => {

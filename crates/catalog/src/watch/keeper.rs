@@ -109,7 +109,8 @@ impl Keeper {
                     } else {
                         "nothing is told before everything is known"
                     };
-                    tracing::warn!(?kind, %fault, "changes of the cluster do not come; {told}");
+                    let resource = kind.resource();
+                    tracing::warn!(resource, %fault, "changes of the cluster do not come; {told}");
                 }
                 self.faults.insert(kind, fault);
                 self.picture.lose(kind, since);

@@ -219,7 +219,8 @@ impl Keeper {
             std::mem::replace(&mut *shown, judgement.clone())
         };
         self.metrics.show(&judgement);
-        self.metrics.show_clashes(self.called.tell_changes().keys());
+        let asked = set.outbound().map(|peer| peer.name.clone()).collect();
+        self.metrics.show_clashes(asked, self.called.tell_changes());
         tell_changes(&before, &judgement);
         self.snapshots.send_if_modified(|last| {
             let changed = **last != *snapshot;

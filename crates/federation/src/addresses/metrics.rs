@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use prometheus::{IntGaugeVec, Opts, Registry};
 
+use super::called::Clashes;
 use super::judge::{Judged, Judgement};
 use crate::peers::PeerName;
 
@@ -14,6 +15,7 @@ pub(super) struct AddressMetrics {
     ranges: IntGaugeVec,
     clashes: IntGaugeVec,
     told: BTreeSet<PeerName>,
+    peers: BTreeSet<PeerName>,
 }
 
 impl AddressMetrics {
@@ -29,20 +31,24 @@ impl AddressMetrics {
         let clashes = IntGaugeVec::new(
             Opts::new(
                 "strait_peer_cluster_id_clash",
-                "1 for a peer that is called as this cluster or another peer is, in names of endpoints that clusters share.",
+                "Whether a peer is called as this cluster or another peer is, in names of endpoints that clusters share.",
             ),
             &["peer"],
         )?;
         registry.register(Box::new(clashes.clone()))?;
-        Ok(Self { ranges, clashes, told: BTreeSet::new() })
+        Ok(Self { ranges, clashes, told: BTreeSet::new(), peers: BTreeSet::new() })
     }
 
-    /// These peers, and no others, are called as somebody else is.
-    pub(super) fn show_clashes<'a>(&self, peers: impl Iterator<Item = &'a PeerName>) {
-        self.clashes.reset();
-        for peer in peers {
-            self.clashes.with_label_values(&[peer.as_str()]).set(1);
+    /// Of these peers, those in `clashes` are called as somebody else is.
+    pub(super) fn show_clashes(&mut self, peers: BTreeSet<PeerName>, clashes: &Clashes) {
+        for peer in &peers {
+            self.clashes.with_label_values(&[peer.as_str()]).set(clashes.contains_key(peer).into());
         }
+        for gone in self.peers.difference(&peers) {
+            // It has a series, since it was shown.
+            let _ = self.clashes.remove_label_values(&[gone.as_str()]);
+        }
+        self.peers = peers;
     }
 
     /// This is how it stands now.
