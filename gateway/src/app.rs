@@ -39,7 +39,7 @@ pub(crate) async fn run(config: GatewayConfig, process: Process) -> anyhow::Resu
     let readiness = process.readiness.clone();
     let probe = ProbeService::new(move || readiness.conditions()).into_server();
     // Until the peers are known there is nothing to ask but what they are waited for.
-    let opening = Peers::open(&config.state, own.clone(), &process.readiness, &stop);
+    let opening = Peers::open(&config.state, own.clone(), &process, &stop);
     let Some(mut peers) = socket.serve_while(Routes::new(probe.clone()), opening).await? else { return Ok(()) };
     let federation = peers.federation.clone();
     let links = Arc::new(PeerLinks::new(LinkDefaults {

@@ -9,7 +9,7 @@ use strait_catalog::{
 use strait_config::{KubernetesState, State};
 use strait_federation::{Federation, FileStore, Home, InboundBook, PeerRecord};
 use strait_link::{PeerLinks, PeerStatus};
-use strait_process::{Gate, Readiness};
+use strait_process::{Gate, Process};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,7 @@ impl Peers {
     pub(crate) async fn open(
         state: &State,
         home: Home,
-        readiness: &Readiness,
+        process: &Process,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<Self>> {
         match state {
@@ -43,8 +43,8 @@ impl Peers {
                 Ok(Some(Self { federation, shared: None }))
             }
             State::Kubernetes(settings) => {
-                let store = KubernetesStore::start(resource_settings(settings, home.clone())?).await?;
-                let readiness = tokio::spawn(announce(store.clone(), readiness.gate("peers")));
+                let store = KubernetesStore::start(resource_settings(settings, home.clone(), process)?).await?;
+                let readiness = tokio::spawn(announce(store.clone(), process.readiness.gate("peers")));
                 let opened = stop.run_until_cancelled(Federation::open(store.clone(), home)).await;
                 let Some(federation) = opened.transpose()? else { return Ok(None) };
                 Ok(Some(Self { federation, shared: Some(Shared { store, readiness, herald: None }) }))
@@ -70,13 +70,14 @@ impl Peers {
     }
 }
 
-fn resource_settings(settings: &KubernetesState, home: Home) -> anyhow::Result<ResourceSettings> {
+fn resource_settings(settings: &KubernetesState, home: Home, process: &Process) -> anyhow::Result<ResourceSettings> {
     Ok(ResourceSettings {
         access: api_access(&settings.access),
         times: ApiTimes::default(),
         namespace: settings.namespace.clone(),
         copy: FileStore::open(&settings.copy)?,
         home,
+        registry: process.registry.clone(),
     })
 }
 

@@ -4,8 +4,8 @@ use strait_wire::Class;
 
 use crate::client::{tls, udp};
 use crate::{
-    Cluster, ClusterPlan, Folder, Home, KubeApi, Leaf, OrdinaryServer, Reply, ScriptedServer, ask, ask_tcp, ask_udp,
-    query,
+    Cluster, ClusterPlan, Collection, Folder, Home, KubeApi, Leaf, OrdinaryServer, Reply, ScriptedServer, ask, ask_tcp,
+    ask_udp, query,
 };
 
 /// Two peered clusters that have seen every kind of traffic.
@@ -55,11 +55,12 @@ pub fn make_traffic(a: &Cluster, b: &Cluster) {
     tls(b.gateway().seat.tls, Some(&peer), &["dot"]).unwrap().ask(&query("a.example", "A")).unwrap();
 }
 
-/// A cluster whose gateway answers from a Kubernetes API.
+/// A cluster whose gateway answers from a Kubernetes API, and keeps its peers there.
 #[track_caller]
 pub fn kubernetes_cluster() -> (Cluster, KubeApi, Folder) {
     let (api, folder) = (KubeApi::start(), Folder::new());
+    api.serve(Collection::new("strait.dev", "v1alpha1", "peers"));
     let kubeconfig = folder.write("kubeconfig", api.kubeconfig("gateway"));
     let keys = format!("kubeconfig: {}, pods: verified", kubeconfig.display());
-    (ClusterPlan::new("cluster-c", Home::Kubernetes(keys)).start(), api, folder)
+    (ClusterPlan::new("cluster-c", Home::Kubernetes(keys)).state_in(&api).start(), api, folder)
 }

@@ -100,6 +100,9 @@ fn the_listed_values_are_those_there_are() {
         "strait_catalog_changes_total",
         "strait_catalog_watch_restarts_total",
         "strait_catalog_left_out_total",
+        "strait_resources_synced",
+        "strait_resources_age_seconds",
+        "strait_resources_not_in_force",
     ] {
         for (label, listed) in documented[name].labels.iter().filter(|(_, listed)| !listed.is_empty()) {
             assert_eq!(&exposed[name].labels[label], listed, "{name}: {label}");

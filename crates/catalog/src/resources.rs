@@ -12,6 +12,7 @@
 mod herald;
 mod keeper;
 mod lease;
+mod metrics;
 mod objects;
 mod peer;
 mod reflector;
@@ -21,6 +22,7 @@ mod time;
 
 use std::time::Duration;
 
+use prometheus::Registry;
 use strait_federation::{FileStore, Home};
 
 pub use self::herald::{Asking, Herald, HeraldSettings, Links, Observation, Observe};
@@ -41,6 +43,8 @@ pub struct ResourceSettings {
     pub copy: FileStore,
     /// What this cluster is.
     pub home: Home,
+    /// Where it is shown how the resources stand.
+    pub registry: Registry,
 }
 
 /// How long the watch may take to tell what has been written.

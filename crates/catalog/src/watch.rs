@@ -125,14 +125,14 @@ pub struct FeedCounts {
     pub left_out: u64,
 }
 
-/// Why a feed does not start.
+/// Why what follows the API server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     /// How the API server is reached cannot be known.
     #[error(transparent)]
     Access(#[from] WatchFault),
-    /// Its counters are registered already: there is one feed for a registry.
-    #[error("the counters of the catalog: {0}")]
+    /// Its metrics are registered already: there is one for a registry.
+    #[error("the metrics of what follows the API server: {0}")]
     Metrics(#[from] prometheus::Error),
 }
 

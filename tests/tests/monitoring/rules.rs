@@ -11,7 +11,7 @@ use strait_tests::tool;
 use crate::{RULES, alerts, promql, rules, text, yaml};
 
 /// Alerts whose value is 0, or 1 since there is something: it says nothing.
-const SAY_NOTHING: [&str; 8] = [
+const SAY_NOTHING: [&str; 9] = [
     "StraitDown",
     "StraitVanished",
     "StraitPeerDown",
@@ -20,6 +20,7 @@ const SAY_NOTHING: [&str; 8] = [
     "StraitCatalogStale",
     "StraitCatalogUnsynced",
     "StraitClusterIdClash",
+    "StraitLeaseNotHeld",
 ];
 
 /// The names that rules record.

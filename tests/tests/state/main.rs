@@ -94,6 +94,7 @@ impl Cluster {
             namespace: None,
             copy: FileStore::open(self.copy(name)).unwrap(),
             home: home(),
+            registry: Default::default(),
         };
         KubernetesStore::start(settings).await.unwrap()
     }

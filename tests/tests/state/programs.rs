@@ -54,6 +54,37 @@ fn a_copy_that_is_damaged_is_set_aside_and_the_log_says_where() {
     assert!(!gateway.log().contains("left as it is"), "{}", gateway.log());
 }
 
+/// Two gateways of a cluster: what their metrics say of the peers they share.
+#[test]
+fn the_metrics_tell_who_writes_and_whether_peers_are_followed_and_in_force() {
+    let api = KubeApi::start();
+    api.serve(peers());
+    let mut a =
+        ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).gateways(2).state_in(&api).start();
+    let of_all = |a: &mut Programs, name: &str| -> Vec<f64> {
+        a.gateways.iter_mut().map(|gateway| gateway.program().metric(name)).collect()
+    };
+    let kind = |name: &str| format!("strait_resources_{name}{{kind=\"peers\"}}");
+    let is_all = |values: Vec<f64>, expected: f64| values.iter().all(|value| (value - expected).abs() < 0.5);
+
+    until("one to hold the lease", || of_all(&mut a, "strait_lease_held").iter().sum::<f64>() > 0.5);
+    assert!(of_all(&mut a, "strait_lease_held").iter().sum::<f64>() < 1.5, "both of them");
+    until("both to follow", || is_all(of_all(&mut a, &kind("synced")), 1.0));
+    assert_eq!(of_all(&mut a, &kind("age_seconds")), [0.0, 0.0]);
+    api.apply(&peers(), NAMESPACE, "odd", json!({ "spec": { "suffix": 7 } }));
+    until("both to tell what is not in force", || is_all(of_all(&mut a, &kind("not_in_force")), 1.0));
+    api.delete(&peers(), NAMESPACE, "odd");
+    until("both to forget it", || is_all(of_all(&mut a, &kind("not_in_force")), 0.0));
+
+    api.set(ApiWeather::Gone);
+    until("both to be cut off", || is_all(of_all(&mut a, &kind("synced")), 0.0));
+    until("both to grow old", || of_all(&mut a, &kind("age_seconds")).iter().all(|age| *age > 0.0));
+    until("nobody to hold the lease", || is_all(of_all(&mut a, "strait_lease_held"), 0.0));
+    api.set(ApiWeather::Fair);
+    until("both to follow again", || is_all(of_all(&mut a, &kind("synced")), 1.0));
+    assert_eq!(of_all(&mut a, &kind("age_seconds")), [0.0, 0.0]);
+}
+
 /// cluster-a, whose two gateways share their peers, and cluster-b, which asks them.
 #[test]
 fn replicas_share_their_peers_and_answer_without_the_api_server() {

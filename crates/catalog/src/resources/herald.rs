@@ -128,10 +128,13 @@ impl Work {
                 _ = rounds.tick() => {}
             }
             // What is under way is not broken off: a write may have reached the server.
-            if self.candidate.holds().await {
+            let is_ours = self.candidate.holds().await;
+            self.store.metrics().set_lease_held(is_ours);
+            if is_ours {
                 self.round().await;
             }
         }
+        self.store.metrics().set_lease_held(false);
         self.candidate.give_up().await;
     }
 

@@ -12,11 +12,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::keeper::{Keeper, ResourceState, View};
+use super::metrics::ResourceMetrics;
 use super::objects::{Metadata, PEERS, Resource};
 use super::reflector::{Reflector, Told};
 use super::{NEWS_WITHIN, ResourceSettings, peer};
 use crate::watch::api::Api;
-use crate::{ApiAccess, ApiTimes, WatchFault};
+use crate::{ApiAccess, ApiTimes, FeedError, WatchFault};
 
 /// Who writes what operators want, in the words of server-side apply. Whoever applies a peer by the same name owns the same
 /// fields.
@@ -48,6 +49,7 @@ impl Road {
 struct Shared {
     road: Road,
     view: watch::Receiver<View>,
+    metrics: Arc<ResourceMetrics>,
     /// For writes, one after another.
     api: Mutex<Api>,
     _tasks: JoinSet<()>,
@@ -56,9 +58,10 @@ struct Shared {
 impl KubernetesStore {
     /// Begins to follow the API server, be it there or not, from the copy on disk. An error: how to reach it cannot be
     /// known. Needs a tokio runtime.
-    pub async fn start(settings: ResourceSettings) -> Result<Self, WatchFault> {
-        let ResourceSettings { access, times, namespace, copy, home } = settings;
+    pub async fn start(settings: ResourceSettings) -> Result<Self, FeedError> {
+        let ResourceSettings { access, times, namespace, copy, home, registry } = settings;
         let client = access.client().await?;
+        let metrics = Arc::new(ResourceMetrics::new(&registry)?);
         let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
         let road = Road { access, times, namespace };
         let (view_in, view) = watch::channel(View::default());
@@ -68,7 +71,8 @@ impl KubernetesStore {
         let mut tasks = JoinSet::new();
         tasks.spawn(Reflector::new(road.api(), PEERS, tell).run());
         tasks.spawn(keeper.run(told));
-        Ok(Self { shared: Arc::new(Shared { view, api: Mutex::new(road.api()), road, _tasks: tasks }) })
+        tasks.spawn(Arc::clone(&metrics).follow(view.clone()));
+        Ok(Self { shared: Arc::new(Shared { view, metrics, api: Mutex::new(road.api()), road, _tasks: tasks }) })
     }
 
     /// How the peers stand now.
@@ -85,6 +89,10 @@ impl KubernetesStore {
 
     pub(super) fn road(&self) -> &Road {
         &self.shared.road
+    }
+
+    pub(super) fn metrics(&self) -> &ResourceMetrics {
+        &self.shared.metrics
     }
 
     pub(super) fn view(&self) -> watch::Receiver<View> {
