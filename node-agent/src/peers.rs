@@ -77,7 +77,9 @@ impl Applier {
         let told = set.into_iter().flat_map(PeerSet::outbound).map(|peer| peer.link_target());
         self.links.apply(self.fixed.iter().cloned().chain(told));
         let addresses = set.map(|set| addresses::routes(set.addresses(), &self.links)).unwrap_or_default();
-        self.resolver.replace_routes(self.local.table(self.links.routes(), addresses));
+        let unknown = if set.is_none() { self.local.of_unknown_peers() } else { Vec::new() };
+        let peers = self.links.routes().into_iter().chain(unknown).collect();
+        self.resolver.replace_routes(self.local.table(peers, addresses));
     }
 
     fn announce(&self, set: Option<&PeerSet>, subscription: &AgentSubscription, gate: &Gate) {

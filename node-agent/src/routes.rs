@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use strait_config::NodeAgentConfig;
 use strait_link::{LinkMetrics, UpstreamGroup, UpstreamSettings};
 use strait_resolve::zone::{Hosts, HostsData};
-use strait_resolve::{Route, RouteTable, Source, special_routes};
+use strait_resolve::{Route, RouteTable, Source, UnknownZone, special_routes};
 use strait_wire::Name;
 
 use crate::addresses::AddressRoutes;
@@ -20,6 +20,8 @@ pub(crate) struct LocalRoutes {
     hosts: Option<Arc<ArcSwap<HostsData>>>,
     /// Everything else.
     default: Option<Route>,
+    /// Names that may be those of peers, as long as the peers are not known.
+    unknown: Vec<Route>,
 }
 
 impl LocalRoutes {
@@ -57,7 +59,17 @@ impl LocalRoutes {
             (None, below) => below,
         };
         let default = default.map(|source| Route { zone: Name::root(), kind: "upstream", source, cached: true });
-        Ok(Self { configured, hosts, default })
+        let why = "this cluster's gateway has not told the peers yet, and there is no copy on disk";
+        let unknown: Arc<dyn Source> = Arc::new(UnknownZone::new(why.to_owned()));
+        let route =
+            |zone: &Name| Route { zone: zone.clone(), kind: "unknown", source: Arc::clone(&unknown), cached: false };
+        let unknown = config.gateway_suffixes.iter().map(route).collect();
+        Ok(Self { configured, hosts, default, unknown })
+    }
+
+    /// Routes in place of peers that are not known yet.
+    pub(crate) fn of_unknown_peers(&self) -> Vec<Route> {
+        self.unknown.clone()
     }
 
     /// The route table with `peers` besides, and with the peers' addresses. What the file says wins over what a gateway

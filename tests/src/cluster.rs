@@ -72,7 +72,14 @@ impl ClusterPlan {
     /// With an agent that asks its gateways for these zones: `cluster.local, 10.96.0.0/12`.
     #[must_use]
     pub fn agent_asks_gateway_for(mut self, zones: &str) -> Self {
-        self.gateway_zones = format!(", zones: [{zones}]");
+        let _ = write!(self.gateway_zones, ", zones: [{zones}]");
+        self
+    }
+
+    /// With an agent that knows of zones in which the suffixes of peers lie: `example.com`.
+    #[must_use]
+    pub fn agent_expects_peers_in(mut self, zones: &str) -> Self {
+        let _ = write!(self.gateway_zones, ", suffixes: [{zones}]");
         self
     }
 

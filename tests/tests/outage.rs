@@ -52,6 +52,38 @@ fn static_and_cached_names_answer_and_others_fail_in_bounded_time() {
     known_names_answer(&a);
 }
 
+#[test]
+fn names_of_peers_that_are_not_known_yet_are_neither_denied_nor_told_to_others() {
+    let upstream = ScriptedServer::with_address("192.0.2.80");
+    let mut a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"]))
+        .agent(&format!("upstreams: {{ servers: [\"{}\"] }}", upstream.address()))
+        .agent_expects_peers_in("example.com")
+        .start();
+    let b = ClusterPlan::new("cluster-b", Home::Zones(&["web.shop.svc A 10.2.0.1"])).start();
+    b.add_peer(&a, &a.endpoints("tls"));
+    a.add_peer(&b, &b.endpoints("tls"));
+    let (web, other) = ("web.shop.svc.cluster-b.example.com", "www.example.com");
+    let answer = [format!("{web}. A 10.2.0.1")];
+    until("the name to come from its cluster", || a.resolve(web) == answer);
+    // Once they are known, everything else in that zone is the upstreams'.
+    assert_eq!(a.resolve(other), ["www.example.com. A 192.0.2.80"]);
+    a.wait_kept("cluster-b");
+
+    // A node that starts for the first time, without a gateway.
+    a.gateways[0].kill();
+    std::fs::remove_file(a.folder.path("agent-peers.json")).unwrap();
+    a.restart_agent();
+    assert_eq!(a.resolve("elsewhere.example.org"), ["elsewhere.example.org. A 192.0.2.80"]);
+    for name in ["db.shop.svc.cluster-b.example.com", "example.com", "new.example.com"] {
+        let reply = a.ask(name, "A");
+        let ede = reply.edns.as_ref().and_then(|edns| edns.ede()).map(|ede| ede.code);
+        assert_eq!((reply.rcode, ede), (Rcode::SERVFAIL, Some(Ede::NOT_READY)), "{name}");
+        assert_eq!(upstream.count(name), 0, "{name} was asked of the upstream");
+    }
+    a.gateways[0].revive();
+    until("the peer's name to come from its cluster", || lines(&a.ask(web, "A")) == answer);
+}
+
 #[track_caller]
 fn known_names_answer(a: &strait_tests::Cluster) {
     assert_eq!(lines(&a.ask("api.static.example", "A")), ["api.static.example. A 192.0.2.1"]);

@@ -78,6 +78,8 @@ pub struct NodeAgentConfig {
     pub gateway: Vec<EndpointUrl>,
     /// The zones that this gateway answers for us; only with `gateway`.
     pub gateway_zones: Vec<Name>,
+    /// Zones in which suffixes of peers lie: not asked of anybody before the peers are known.
+    pub gateway_suffixes: Vec<Name>,
     /// The folder of the last snapshot of peers; always there with `gateway`.
     pub state: Option<PathBuf>,
     /// Zones answered from memory.
@@ -243,6 +245,7 @@ impl Fields {
             socket: self.socket,
             gateway: self.gateway.endpoints,
             gateway_zones: self.gateway.zones.into_iter().map(|zone| zone.value).collect(),
+            gateway_suffixes: self.gateway.suffixes,
             state: self.state,
             zones: self.zones.into_iter().filter_map(|zone| zone.resolve(cx)).collect(),
             hosts,

@@ -20,6 +20,8 @@ pub(crate) struct GatewayDraft {
     pub(crate) endpoints: Vec<EndpointUrl>,
     /// What they answer for.
     pub(crate) zones: Vec<Located<Name>>,
+    /// Where peers' suffixes lie: not asked of anybody before the peers are known.
+    pub(crate) suffixes: Vec<Name>,
 }
 
 impl GatewayDraft {
@@ -34,8 +36,10 @@ impl GatewayDraft {
             root.cx.error(&endpoint.at, message, format!("write grpc://{host}:8443"));
         }
         let zones = read_zones(&mut section);
+        let suffixes = section.list("suffixes", MAX_ENTRIES, zone_of_suffixes).unwrap_or_default();
+        let suffixes = suffixes.into_iter().map(|suffix| suffix.value).collect();
         root.show("gateway", section.close());
-        Self { endpoints: endpoints.into_iter().map(|endpoint| endpoint.value).collect(), zones }
+        Self { endpoints: endpoints.into_iter().map(|endpoint| endpoint.value).collect(), zones, suffixes }
     }
 
     /// The zones, and where they are written, for overlaps.
@@ -56,6 +60,17 @@ fn read_zones(section: &mut Section<'_>) -> Vec<Located<Name>> {
         section.cx.error(&at, message, "write ranges whose length ends at an octet: 10.96.0.0/16, 10.0.0.0/8");
     }
     zones
+}
+
+/// A zone in which suffixes of peers lie.
+fn zone_of_suffixes(text: &str) -> Result<Name, Problem> {
+    match units::name(text)? {
+        name if name.is_wildcard() || name.labels().count() < 2 => Err(Problem::new(
+            format!("{text:?} is no zone of clusters alone"),
+            "name the zone below which the suffixes of peers lie: clusters.example.com",
+        )),
+        name => Ok(name),
+    }
 }
 
 /// The zone that is named, or those that hold the addresses of a range.

@@ -26,6 +26,7 @@ identity:
 gateway:
   endpoints: ["grpc://10.0.0.5:8443", grpc://gateway.example.com]
   zones: [pods.example, 10.96.0.0/15]
+  suffixes: [clusters.example.com]
 state: state
 workers: 3
 zones:
@@ -117,6 +118,7 @@ fn every_key_of_a_node_agent() {
     assert_eq!(gateway, ["grpc://10.0.0.5:8443", "grpc://gateway.example.com:8443"]);
     let zones: Vec<String> = config.gateway_zones.iter().map(ToString::to_string).collect();
     assert_eq!(zones, ["pods.example.", "96.10.in-addr.arpa.", "97.10.in-addr.arpa."]);
+    assert_eq!(config.gateway_suffixes, ["clusters.example.com".parse().unwrap()]);
     assert_eq!(config.state.unwrap(), folder.path().join("state"));
     let zones: Vec<_> = config.zones.iter().map(|zone| (zone.zone.apex().to_string(), zone.kind)).collect();
     assert_eq!(zones, [("example.com.".to_owned(), ZoneKind::Static), ("example.org.".to_owned(), ZoneKind::File)]);

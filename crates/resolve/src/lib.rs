@@ -27,6 +27,7 @@ mod source;
 mod special;
 #[cfg(test)]
 mod testing;
+mod unknown;
 pub mod zone;
 
 pub use admission::{AccessList, Admission, Admit};
@@ -45,3 +46,4 @@ pub use respond::{Now, Outlet, Pending, Reply, Respond, Unanswered};
 pub use route::{Route, RouteTable};
 pub use source::{Ask, BoxFuture, Source, SourceError};
 pub use special::{reserved_zone, special_routes};
+pub use unknown::UnknownZone;
