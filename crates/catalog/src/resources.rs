@@ -20,8 +20,6 @@ mod status;
 mod store;
 mod time;
 
-use std::time::Duration;
-
 use prometheus::Registry;
 use strait_federation::{FileStore, Home};
 
@@ -46,6 +44,3 @@ pub struct ResourceSettings {
     /// Where it is shown how the resources stand.
     pub registry: Registry,
 }
-
-/// How long the watch may take to tell what has been written.
-const NEWS_WITHIN: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 //! Changes go to [`Federation`]; what is known of links comes from the gateway program through
 //! [`AdminBackend`]. Every refusal is one sentence that the operator reads as it is.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,15 @@ use crate::agents::AgentBook;
 use crate::convert::{PeerError, without_final_dot};
 use crate::gateway::{ChangeError, Federation, seconds};
 use crate::inbound::InboundBook;
-use crate::peers::PeerRecord;
+use crate::peers::{Generation, PeerRecord};
 use crate::rules::{Conflict, OnExisting};
 use crate::store::StoreError;
 
 /// A question that is not answered within this is given up.
 const QUERY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A change that takes longer goes on, but whoever asked for it is told so: gatewayctl waits for ten seconds.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(9);
 
 /// What came of a question.
 #[derive(Debug, Clone)]
@@ -162,7 +166,7 @@ impl Admin for AdminService {
         let request = request.into_inner();
         let existing = if request.replace { OnExisting::Replace } else { OnExisting::Refuse };
         let record = PeerRecord::from_request(request.peer)?;
-        let generation = self.settings.federation.add(record, existing).await?;
+        let generation = outcome_of(self.settings.federation.add(record, existing)).await?;
         Ok(Response::new(v1::AddPeerResponse { generation: generation.0 }))
     }
 
@@ -170,7 +174,8 @@ impl Admin for AdminService {
         &self,
         request: Request<v1::RemovePeerRequest>,
     ) -> Result<Response<v1::RemovePeerResponse>, Status> {
-        let generation = self.settings.federation.remove(&request.into_inner().name).await?;
+        let name = request.into_inner().name;
+        let generation = outcome_of(self.settings.federation.remove(&name)).await?;
         Ok(Response::new(v1::RemovePeerResponse { generation: generation.0 }))
     }
 
@@ -222,6 +227,17 @@ impl Admin for AdminService {
     }
 }
 
+async fn outcome_of(change: impl Future<Output = Result<Generation, ChangeError>>) -> Result<Generation, Status> {
+    let outcome = tokio::time::timeout(CHANGE_PATIENCE, change).await;
+    let late = |_| {
+        let why = "another change is under way, or what keeps the peers is slow";
+        Status::deadline_exceeded(format!(
+            "the change is not in force after {CHANGE_PATIENCE:?}, and may still come: {why}; look at the peers (gatewayctl peer list) before you try again"
+        ))
+    };
+    Ok(outcome.map_err(late)??)
+}
+
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
@@ -242,6 +258,7 @@ impl From<ChangeError> for Status {
             ChangeError::Unknown { .. } => Self::not_found(text),
             ChangeError::Store(StoreError::Conflict) => Self::aborted(text),
             ChangeError::Store(StoreError::NotInForce { .. }) => Self::failed_precondition(text),
+            ChangeError::Store(StoreError::Unsettled(_)) => Self::unknown(text),
             ChangeError::Store(StoreError::Unavailable(_)) => Self::unavailable(text),
             ChangeError::Store(_) => Self::internal(text),
             ChangeError::Stopping => Self::unavailable(text),

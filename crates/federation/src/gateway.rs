@@ -31,8 +31,8 @@ pub enum ChangeError {
         /// What there is.
         known: Vec<PeerName>,
     },
-    /// It could not be made durable.
-    #[error("the change is not stored, and not in force: {0}")]
+    /// It could not be made durable, or nobody knows whether it is.
+    #[error("{prefix}{0}", prefix = not_stored(.0))]
     Store(#[from] StoreError),
     /// The program is going down.
     #[error("the gateway is shutting down; the change is not stored")]
@@ -43,6 +43,14 @@ impl ChangeError {
     /// There is no peer of that name among these.
     pub(crate) fn unknown(name: String, set: &PeerSet) -> Self {
         Self::Unknown { name, known: set.iter().map(|peer| peer.name.clone()).collect() }
+    }
+}
+
+/// What is to be said before that error.
+fn not_stored(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unsettled(_) => "",
+        _ => "the change is not stored, and not in force: ",
     }
 }
 

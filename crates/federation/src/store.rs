@@ -100,7 +100,10 @@ pub enum StoreError {
     /// What keeps the peers cannot be reached, or refuses.
     #[error("{0}")]
     Unavailable(String),
-    /// It is stored, but by now it cannot be in force.
+    /// The change is stored, or may be, and is not in force so far.
+    #[error("{0}")]
+    Unsettled(String),
+    /// What is stored by that name is not in force, so that nothing is made of it.
     #[error("peer {name} is stored, but not in force: {why}")]
     NotInForce {
         /// The peer.

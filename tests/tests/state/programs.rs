@@ -54,6 +54,24 @@ fn a_copy_that_is_damaged_is_set_aside_and_the_log_says_where() {
     assert!(!gateway.log().contains("left as it is"), "{}", gateway.log());
 }
 
+/// Within the time that gatewayctl waits: it is the gateway that says what is the matter, and not gatewayctl that it is silent.
+#[test]
+fn an_api_server_that_hangs_is_said_to_and_whether_the_change_may_still_come() {
+    let api = KubeApi::start();
+    api.serve(peers());
+    let a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).state_in(&api).start();
+    api.apply(&peers(), NAMESPACE, "cluster-b", manifest(&record("cluster-b")));
+    until("the peer", || is_listed(&a, 0, "cluster-b"));
+    api.set(ApiWeather::Silent);
+    let removed = a.ctl(&["peer", "remove", "cluster-b"]);
+    let told = String::from_utf8_lossy(&removed.stderr).into_owned();
+    assert!(!removed.status.success(), "{told}");
+    assert!(told.contains("the API server has not answered within 5s, so that nobody knows"), "{told}");
+    assert!(!told.contains("not stored") && told.contains("gatewayctl peer list"), "{told}");
+    // It is in force as it was, until the API server tells otherwise.
+    assert!(is_listed(&a, 0, "cluster-b"));
+}
+
 /// Two gateways of a cluster: what their metrics say of the peers they share.
 #[test]
 fn the_metrics_tell_who_writes_and_whether_peers_are_followed_and_in_force() {

@@ -150,6 +150,24 @@ async fn without_the_api_server_the_last_peers_stay_and_nothing_is_changed() {
     assert_eq!(store.state().to_string(), "the peers are current");
 }
 
+/// With a copy it knows peers at once, and the API server's a moment later: who changes them then need not try again.
+#[tokio::test]
+async fn a_change_right_after_the_start_waits_for_the_api_server_to_tell() {
+    let cluster = Cluster::new();
+    let store = cluster.replica("first").await;
+    Federation::open(store.clone(), home()).await.unwrap().add(record("cluster-b"), OnExisting::Refuse).await.unwrap();
+    until_async("the copy", async || {
+        std::fs::read_to_string(cluster.copy("first")).is_ok_and(|t| t.contains("cluster-b"))
+    })
+    .await;
+    drop(store);
+    until_async("the file to be free", async || FileStore::open(cluster.copy("first")).is_ok()).await;
+    cluster.api.set(ApiWeather::Slow(Duration::from_millis(300)));
+    let federation = Federation::open(cluster.replica("first").await, home()).await.unwrap();
+    federation.add(record("cluster-c"), OnExisting::Refuse).await.unwrap();
+    assert_eq!(names(&federation), ["cluster-b", "cluster-c"]);
+}
+
 #[tokio::test]
 async fn a_replica_that_starts_without_the_api_server_has_its_copy() {
     let cluster = Cluster::new();

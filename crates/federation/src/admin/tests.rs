@@ -10,6 +10,8 @@ use tonic::Code;
 
 use super::*;
 use crate::FileStore;
+use crate::peers::PeerSet;
+use crate::store::{StateStore, StoreChange};
 use crate::testkit::{addresses, expired_authority_pem, home, peer};
 
 /// One link, which is up, to whoever is asked for; answers every question with itself.
@@ -46,8 +48,12 @@ struct Gateway {
 
 async fn gateway() -> Gateway {
     let state = tempfile::tempdir().unwrap();
-    let registry = Registry::new();
     let store = FileStore::open(state.path().join("peers.json")).unwrap();
+    gateway_of(store, state).await
+}
+
+async fn gateway_of(store: impl StateStore, state: tempfile::TempDir) -> Gateway {
+    let registry = Registry::new();
     let federation = Federation::open(store, home()).await.unwrap();
     let service = AdminService::new(AdminSettings {
         version: "1.2.3".to_owned(),
@@ -59,6 +65,23 @@ async fn gateway() -> Gateway {
         backend: Arc::new(Backend),
     });
     Gateway { service, _state: state }
+}
+
+/// Keeps nothing, and never says so.
+struct Hanging;
+
+impl StateStore for Hanging {
+    fn load(&self) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
+        Box::pin(async { Ok(PeerSet::default()) })
+    }
+
+    fn commit(&self, _: Generation, _: StoreChange) -> BoxFuture<'_, Result<PeerSet, StoreError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn changed(&self, _: Generation) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 impl Gateway {
@@ -232,4 +255,22 @@ async fn the_status_names_the_cluster_and_its_agents() {
     assert_eq!((agent.node.as_str(), agent.applied_generation, agent.error.len()), ("n1", 5, 512));
     drop(seat);
     assert_eq!(gateway.service.settings.agents.list(), []);
+}
+
+/// gatewayctl gives up after ten seconds, and would say that the gateway is silent.
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_for_a_change_is_told_while_it_goes_on() {
+    let gateway = gateway_of(Hanging, tempfile::tempdir().unwrap()).await;
+    let begun = tokio::time::Instant::now();
+    let status = gateway.add(Some((&peer("cluster-b")).into()), false).await.unwrap_err();
+    assert_eq!((status.code(), begun.elapsed() < Duration::from_secs(10)), (Code::DeadlineExceeded, true));
+    assert!(status.message().contains("and may still come") && status.message().contains("peer list"), "{status}");
+}
+
+#[test]
+fn what_nobody_knows_is_not_said_to_be_so() {
+    let told = |error: StoreError| Status::from(ChangeError::Store(error)).message().to_owned();
+    let unknown = "nobody knows".to_owned();
+    assert_eq!(told(StoreError::Unsettled(unknown.clone())), "nobody knows");
+    assert_eq!(told(StoreError::Unavailable(unknown)), "the change is not stored, and not in force: nobody knows");
 }
