@@ -66,7 +66,7 @@ pub enum Conflict {
         own: Name,
     },
     /// Another peer's suffix.
-    #[error("the suffix {} overlaps {} of peer {other}; remove that peer first (gatewayctl peer remove {other}), or choose another suffix", plain(.suffix), plain(.taken))]
+    #[error("the suffix {} overlaps {} of peer {other}; remove that peer first (gatewayctl peer remove {other}, or its resource), or choose another suffix", plain(.suffix), plain(.taken))]
     Taken {
         /// What was asked for.
         suffix: Name,
@@ -76,11 +76,11 @@ pub enum Conflict {
         taken: Name,
     },
     /// Our own trust domain.
-    #[error("the trust domain {0} is this cluster's own; --ca must be the other cluster's CA")]
+    #[error("the trust domain {0} is this cluster's own; the trust bundle (--ca) must be the other cluster's CA")]
     OwnTrustDomain(TrustDomain),
     /// Another peer's trust domain, with other CAs.
     #[error(
-        "the trust domain {trust_domain} belongs to peer {other} with other CAs; one trust domain has one bundle: change that peer's with --replace, or give this cluster a trust domain of its own"
+        "the trust domain {trust_domain} belongs to peer {other} with other CAs; one trust domain has one bundle: change that peer's (--replace, or its resource), or give this cluster a trust domain of its own"
     )]
     TrustDomainTaken {
         /// The trust domain.
@@ -90,7 +90,7 @@ pub enum Conflict {
     },
     /// Another peer asks us under the same trust domain.
     #[error(
-        "the trust domain {trust_domain} is already that of peer {other}, which may ask here: who asks is told by its trust domain, so one peer of each can be let in; give --outbound-only for a further suffix of that cluster, or remove {other} first (gatewayctl peer remove {other})"
+        "the trust domain {trust_domain} is already that of peer {other}, which may ask here: who asks is told by its trust domain, so one peer of each can be let in; let a further suffix of that cluster be asked only (--outbound-only, or directions: OutboundOnly), or remove {other} first (gatewayctl peer remove {other}, or its resource)"
     )]
     InboundTaken {
         /// The trust domain.

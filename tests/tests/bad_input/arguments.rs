@@ -47,7 +47,7 @@ fn a_refused_change_says_why_and_changes_nothing() {
     };
     let reserved = "which cannot be delegated to a peer; use the suffix under which that cluster is known, for example cluster-b.example.com";
     let own = "overlaps this cluster's own suffix cluster-a.example.com; two clusters need two suffixes, neither below the other";
-    let taken = "overlaps cluster-b.example.com of peer cluster-b; remove that peer first (gatewayctl peer remove cluster-b), or choose another suffix";
+    let taken = "overlaps cluster-b.example.com of peer cluster-b; remove that peer first (gatewayctl peer remove cluster-b, or its resource), or choose another suffix";
     for (suffix, expected) in [
         (
             ".",
@@ -99,7 +99,7 @@ fn a_refused_change_says_why_and_changes_nothing() {
             format!("{leaf}: certificate 1 (CN=gateway of cluster-a.example.com) is not a CA; give the cluster's ca.crt, not a leaf such as tls.crt"),
         ),
         (&key, &[], format!("{key}: a private key is in it; give the CA certificate (ca.crt) alone, and keep the key at home")),
-        (&own_ca, &[], "the trust domain cluster-a.example.com is this cluster's own; --ca must be the other cluster's CA".to_owned()),
+        (&own_ca, &[], "the trust domain cluster-a.example.com is this cluster's own; the trust bundle (--ca) must be the other cluster's CA".to_owned()),
         (
             &ca,
             &["--trust-domain", "z.example.com"],
@@ -110,7 +110,7 @@ fn a_refused_change_says_why_and_changes_nothing() {
             &other_b,
             &[],
             "the trust domain cluster-b.example.com belongs to peer cluster-b with other CAs; one trust domain has one bundle: \
-             change that peer's with --replace, or give this cluster a trust domain of its own"
+             change that peer's (--replace, or its resource), or give this cluster a trust domain of its own"
                 .to_owned(),
         ),
     ] {

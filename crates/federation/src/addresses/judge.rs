@@ -16,7 +16,7 @@ use crate::peers::{PeerName, PeerRecord, PeerSet};
 pub(crate) enum RangeRefusal {
     /// Anybody's addresses.
     #[error(
-        "these are not private addresses: say that they are its with gatewayctl peer add --replace --addresses {0}, or have it advertise others"
+        "these are not private addresses: say that they are its (gatewayctl peer add --replace --addresses {0}, or `addresses` of its resource), or have it advertise others"
     )]
     NotPrivate(IpNet),
     /// The operator says what is its, and these are not.

@@ -52,7 +52,7 @@ impl<F: Fn(&PeerSet) -> Result<(), StoreError> + Send + Sync + 'static> StateSto
     }
 }
 
-const SECOND_INBOUND: &str = "the trust domain cluster-b.example.com is already that of peer cluster-b, which may ask here: who asks is told by its trust domain, so one peer of each can be let in; give --outbound-only for a further suffix of that cluster, or remove cluster-b first (gatewayctl peer remove cluster-b)";
+const SECOND_INBOUND: &str = "the trust domain cluster-b.example.com is already that of peer cluster-b, which may ask here: who asks is told by its trust domain, so one peer of each can be let in; let a further suffix of that cluster be asked only (--outbound-only, or directions: OutboundOnly), or remove cluster-b first (gatewayctl peer remove cluster-b, or its resource)";
 
 async fn forgetful() -> Federation {
     Federation::open(Scripted::new(|_: &PeerSet| Ok(())), home()).await.unwrap()
@@ -151,15 +151,15 @@ async fn a_refused_peer_is_told_why_and_nothing_changes() {
         // Another peer's.
         (
             with_suffix("west.cluster-b.example.com"),
-            "the suffix west.cluster-b.example.com overlaps cluster-b.example.com of peer cluster-b; remove that peer first (gatewayctl peer remove cluster-b), or choose another suffix",
+            "the suffix west.cluster-b.example.com overlaps cluster-b.example.com of peer cluster-b; remove that peer first (gatewayctl peer remove cluster-b, or its resource), or choose another suffix",
         ),
         (
             PeerRecord { trust_bundle: bundle("cluster-a.example.com"), ..peer("cluster-c") },
-            "the trust domain cluster-a.example.com is this cluster's own; --ca must be the other cluster's CA",
+            "the trust domain cluster-a.example.com is this cluster's own; the trust bundle (--ca) must be the other cluster's CA",
         ),
         (
             PeerRecord { trust_bundle: other_ca("cluster-b.example.com"), ..peer("cluster-c") },
-            "the trust domain cluster-b.example.com belongs to peer cluster-b with other CAs; one trust domain has one bundle: change that peer's with --replace, or give this cluster a trust domain of its own",
+            "the trust domain cluster-b.example.com belongs to peer cluster-b with other CAs; one trust domain has one bundle: change that peer's (--replace, or its resource), or give this cluster a trust domain of its own",
         ),
         // A second name for a cluster that may ask already, even one that sorts first.
         (
