@@ -33,7 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", PROGRAM),
     ("node-agent", PROGRAM),
     ("gatewayctl", PROGRAM),
-    ("strait-bench", &["strait-wire", "strait-datagram", "strait-resolve"]),
+    ("strait-bench", &["strait-wire", "strait-datagram", "strait-resolve", "strait-catalog"]),
 ];
 
 /// What the programs may depend on: every library.
