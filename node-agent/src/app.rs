@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strait_config::{HandOver, NodeAgentConfig};
-use strait_federation::{AdminSocket, CacheService, ProbeService};
+use strait_federation::{AdminSocket, CacheService, ProbeService, ZoneSet};
 use strait_link::{LinkDefaults, LinkMetrics, PeerLinks};
 use strait_process::Process;
 use strait_resolve::{ResolveMetrics, Resolver, ResolverSettings, Source, Transit};
@@ -51,7 +51,7 @@ pub(crate) async fn run(config: NodeAgentConfig, process: Process) -> anyhow::Re
     let resolver = Arc::new(Resolver::new(ResolverSettings {
         admit: Arc::new(config.allow.clone()),
         cache: config.daemon.cache.clone(),
-        routes: local.table(Vec::new(), AddressRoutes::default()),
+        routes: local.table(Vec::new(), &ZoneSet::default(), AddressRoutes::default()),
         follow_aliases: true,
         transit: Transit::Refused,
         deadline: config.daemon.deadline,

@@ -1,4 +1,5 @@
-//! The peers in force: those of the configuration file, and those this cluster's gateway tells.
+//! The peers in force: those of the configuration file, and those this cluster's gateway tells, with the zones that the
+//! cluster shares.
 
 use std::sync::Arc;
 
@@ -79,15 +80,20 @@ impl Applier {
         let addresses = set.map(|set| addresses::routes(set.addresses(), &self.links)).unwrap_or_default();
         let unknown = if set.is_none() { self.local.of_unknown_peers() } else { Vec::new() };
         let peers = self.links.routes().into_iter().chain(unknown).collect();
-        self.resolver.replace_routes(self.local.table(peers, addresses));
+        let zones = set.map(|set| Arc::clone(set.zones())).unwrap_or_default();
+        self.resolver.replace_routes(self.local.table(peers, &zones, addresses));
     }
 
     fn announce(&self, set: Option<&PeerSet>, subscription: &AgentSubscription, gate: &Gate) {
         self.put_in_force(set);
         if let Some(set) = set {
-            subscription.applied(set.generation(), Ok(()));
+            let trouble = set.zones().trouble();
+            if let Some(trouble) = &trouble {
+                tracing::warn!(generation = %set.generation(), trouble, "the gateway's zones are not all in force");
+            }
+            subscription.applied(set, trouble.map_or(Ok(()), Err));
             gate.ready();
-            tracing::info!(generation = %set.generation(), peers = set.len(), "peers in force");
+            tracing::info!(generation = %set.generation(), peers = set.len(), zones = set.zones().len(), "peers in force");
         }
     }
 }

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use strait_config::NodeAgentConfig;
+use strait_config::{NodeAgentConfig, ZoneKind};
+use strait_federation::ZoneSet;
 use strait_link::{LinkMetrics, UpstreamGroup, UpstreamSettings};
-use strait_resolve::zone::{Hosts, HostsData};
+use strait_resolve::zone::{Hosts, HostsData, Zone};
 use strait_resolve::{Route, RouteTable, Source, UnknownZone, special_routes};
 use strait_wire::Name;
 
@@ -72,14 +73,24 @@ impl LocalRoutes {
         self.unknown.clone()
     }
 
-    /// The route table with `peers` besides, and with the peers' addresses. What the file says wins over what a gateway
-    /// tells, and both win over the special names.
-    pub(crate) fn table(&self, peers: Vec<Route>, addresses: AddressRoutes) -> RouteTable {
-        let (without, _) = self.with(peers.clone());
+    /// The route table with `peers` and the cluster's shared `zones` besides, and with the peers' addresses. What the file
+    /// says wins over what a gateway tells, and both win over the special names.
+    pub(crate) fn table(&self, peers: Vec<Route>, zones: &ZoneSet, addresses: AddressRoutes) -> RouteTable {
+        let zones = zones.iter().filter_map(|zone| zone.zone().ok()).map(static_route);
+        let told: Vec<Route> = peers.into_iter().chain(zones).collect();
+        let (without, _) = self.with(told.clone());
         let around_own = addresses.around_own(&without);
-        let (table, shadowed) = self.with(peers.into_iter().chain(around_own).chain(addresses.routes).collect());
-        for route in shadowed.iter().filter(|route| route.kind == "peer") {
-            tracing::warn!(zone = %route.zone, "a zone of a peer is also one of the configuration file; the file wins");
+        let (table, shadowed) = self.with(told.into_iter().chain(around_own).chain(addresses.routes).collect());
+        for route in &shadowed {
+            match route.kind {
+                "peer" => {
+                    tracing::warn!(zone = %route.zone, "a zone of a peer is also one of the configuration file; the file wins");
+                }
+                "static" => {
+                    tracing::warn!(zone = %route.zone, "a shared zone is also one of the configuration file; the file wins");
+                }
+                _ => {}
+            }
         }
         table
     }
@@ -100,4 +111,10 @@ impl LocalRoutes {
             None => route,
         }
     }
+}
+
+/// The route to a shared zone.
+fn static_route(zone: &Arc<Zone>) -> Route {
+    let (source, kind) = (Arc::clone(zone) as Arc<dyn Source>, ZoneKind::Static.as_str());
+    Route { zone: zone.apex().clone(), kind, source, cached: false }
 }

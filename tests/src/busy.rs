@@ -59,8 +59,16 @@ pub fn make_traffic(a: &Cluster, b: &Cluster) {
 #[track_caller]
 pub fn kubernetes_cluster() -> (Cluster, KubeApi, Folder) {
     let (api, folder) = (KubeApi::start(), Folder::new());
-    api.serve(Collection::new("strait.dev", "v1alpha1", "peers"));
     let kubeconfig = folder.write("kubeconfig", api.kubeconfig("gateway"));
     let keys = format!("kubeconfig: {}, pods: verified", kubeconfig.display());
+    let [peers, zones] = ["peers", "zones"].map(|plural| Collection::new("strait.dev", "v1alpha1", plural));
+    api.serve(peers);
+    api.serve(zones.clone());
+    api.apply(
+        &zones,
+        "strait-system",
+        "corp",
+        serde_json::json!({ "kind": "Zone", "spec": { "name": "corp.example.com" } }),
+    );
     (ClusterPlan::new("cluster-c", Home::Kubernetes(keys)).state_in(&api).start(), api, folder)
 }

@@ -1,4 +1,4 @@
-//! Peers as custom resources of the cluster, shared by every replica of its gateway.
+//! Peers and zones as custom resources of the cluster, shared by every replica of its gateway.
 //!
 //! ```text
 //! API server ─► Reflector (list, watch) ─► Keeper (judges, keeps a copy on disk) ─► KubernetesStore: StateStore
@@ -19,6 +19,7 @@ mod reflector;
 mod status;
 mod store;
 mod time;
+mod zone;
 
 use prometheus::Registry;
 use strait_federation::{FileStore, Home};

@@ -147,8 +147,10 @@ impl AgentSubscription {
         self.peers.clone()
     }
 
-    /// Says that a generation is in force here, or why it could not be; the gateway is told.
-    pub fn applied(&self, generation: Generation, outcome: Result<(), String>) {
+    /// Says that what the gateway told is in force here, or what of it could not be; the gateway is told.
+    pub fn applied(&self, set: &PeerSet, outcome: Result<(), String>) {
+        let generation = set.generation();
+        self.shown.metrics.zones(set.zones());
         if outcome.is_ok() {
             self.shown.metrics.applied(generation);
         }
@@ -186,7 +188,7 @@ fn load(store: &FileStore) -> Result<Option<PeerSet>, StoreError> {
     match store.read() {
         Ok(set) => {
             if let Some(set) = &set {
-                info!(generation = %set.generation(), peers = set.len(), "peers loaded from disk");
+                info!(generation = %set.generation(), peers = set.len(), zones = set.zones().len(), "peers loaded from disk");
             }
             Ok(set)
         }

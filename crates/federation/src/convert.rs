@@ -11,6 +11,7 @@ use strait_wire::{Name, NameError};
 use crate::addresses::{AddressMap, AddressMapError};
 use crate::export::{NamespacePolicy, NamespacePolicyError};
 use crate::peers::{Directions, Generation, MAX_BUNDLE_LEN, MAX_ENDPOINTS, MAX_PEERS, PeerRecord, PeerSet};
+use crate::zones::{ZoneSet, ZonesError};
 use crate::{PeerName, PeerNameError};
 
 /// Why a message or a stored entry is not a peer.
@@ -104,6 +105,9 @@ pub enum PeerError {
     /// Whose addresses are is not said well.
     #[error("addresses: {0}")]
     AddressMap(#[from] AddressMapError),
+    /// The zones cannot be taken over.
+    #[error("zones: {0}")]
+    Zones(#[from] ZonesError),
     /// No peer in the message.
     #[error("the request holds no peer")]
     Missing,
@@ -243,25 +247,31 @@ impl From<&PeerRecord> for v1::Peer {
     }
 }
 
-impl TryFrom<v1::Snapshot> for PeerSet {
-    type Error = PeerError;
-
-    fn try_from(snapshot: v1::Snapshot) -> Result<Self, PeerError> {
+impl PeerSet {
+    /// What a gateway says is in force. The zones that `known` has already are not built again; one that cannot be built
+    /// is in the set all the same, and says so.
+    pub(crate) fn from_snapshot(snapshot: v1::Snapshot, known: &ZoneSet) -> Result<Self, PeerError> {
         if snapshot.peers.len() > MAX_PEERS {
             return Err(PeerError::TooMany(snapshot.peers.len()));
         }
         let read = |peer| PeerRecord::from_message(peer, Expired::Keep);
         let peers: Result<Vec<PeerRecord>, PeerError> = snapshot.peers.iter().map(read).collect();
         let addresses = Arc::new(AddressMap::try_from(snapshot.addresses)?);
+        let zones = ZoneSet::read(snapshot.zones.into_iter().map(Into::into), known)?;
         let set = Self::new(Generation(snapshot.generation), peers?).map_err(PeerError::Duplicate)?;
-        Ok(set.with_addresses(addresses))
+        Ok(set.with_addresses(addresses).with_zones(Arc::new(zones)))
     }
 }
 
 impl From<&PeerSet> for v1::Snapshot {
     fn from(set: &PeerSet) -> Self {
         let peers = set.iter().map(|peer| peer.as_ref().into()).collect();
-        Self { generation: set.generation().0, peers, addresses: set.addresses().as_ref().into() }
+        Self {
+            generation: set.generation().0,
+            peers,
+            zones: set.zones().as_ref().into(),
+            addresses: set.addresses().as_ref().into(),
+        }
     }
 }
 

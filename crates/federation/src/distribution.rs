@@ -17,7 +17,8 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, info, warn};
 
 use crate::agents::{AgentBook, SeatGuard};
-use crate::peers::PeerSet;
+use crate::peers::{MAX_BUNDLE_LEN, MAX_PEERS, PeerSet};
+use crate::zones::MAX_ZONES_SIZE;
 
 /// From the call to the first report.
 const FIRST_REPORT_WITHIN: Duration = Duration::from_secs(5);
@@ -25,6 +26,10 @@ const FIRST_REPORT_WITHIN: Duration = Duration::from_secs(5);
 /// An agent that has not reported for this long is gone: it reports every
 /// [`REPORT_INTERVAL`](crate::agent::REPORT_INTERVAL).
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The largest message that a gateway sends and an agent takes: every peer with the largest bundle, and as much again for
+/// the rest of it; and the zones.
+pub(crate) const MAX_SNAPSHOT_LEN: usize = 2 * MAX_PEERS * MAX_BUNDLE_LEN + MAX_ZONES_SIZE;
 
 /// The service. It finds an `Arc<Identity>` in each request's extensions, put there by the listener.
 #[derive(Clone)]
@@ -49,7 +54,7 @@ impl DistributionService {
 
     /// The service for a gRPC server.
     pub fn into_server(self) -> DistributionServer<Self> {
-        DistributionServer::new(self)
+        DistributionServer::new(self).max_encoding_message_size(MAX_SNAPSHOT_LEN)
     }
 
     /// The agent that the identity is of; only those of this cluster may subscribe.

@@ -87,7 +87,7 @@ impl Federation {
     /// error, and stays as it is.
     pub async fn open(store: impl StateStore, home: Home) -> Result<Self, StoreError> {
         let set = store.load().await?;
-        info!(generation = %set.generation(), peers = set.len(), "peers loaded");
+        info!(generation = %set.generation(), peers = set.len(), zones = set.zones().len(), "peers loaded");
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
             home,
@@ -186,7 +186,7 @@ impl Inner {
         let generation = set.generation();
         let is_new = *self.current() != set;
         if is_new {
-            info!(%generation, peers = set.len(), cause, "peers changed");
+            info!(%generation, peers = set.len(), zones = set.zones().len(), cause, "peers changed");
             self.peers.send_replace(Arc::new(set));
         }
         generation

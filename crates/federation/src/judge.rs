@@ -1,13 +1,15 @@
-//! Peers as somebody wrote them, where anybody may write: which of them can be in force together.
+//! Peers and zones as somebody wrote them, where anybody may write: which of them can be in force together.
 //!
-//! The verdict depends on nothing but the peers and their order, so that all who read the same peers come to the same:
+//! The verdict depends on nothing but what is written and its order, so that all who read the same come to the same:
 //! the replicas of a gateway need not agree otherwise.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::convert::{Expired, PeerError, PeerText, texts, without_final_dot};
 use crate::peers::{Generation, PeerRecord, PeerSet};
 use crate::rules::{self, Conflict, Home, OnExisting};
+use crate::zones::{self, ZoneDocument, ZoneSet};
 
 /// A peer as it is written: texts, of which any may be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -76,7 +78,7 @@ impl From<&PeerRecord> for PeerDocument {
     }
 }
 
-/// Why a peer is not in force: a word for programs, and a sentence for people.
+/// Why a peer or a zone is not in force: a word for programs, and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// In the manner of a condition's reason: `SuffixTaken`.
@@ -85,13 +87,30 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// What became of peers.
+/// What became of peers and zones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     /// Those in force; the generation is that of their content.
     pub set: PeerSet,
-    /// The others, by name.
+    /// The other peers, by name.
     pub refused: BTreeMap<String, Refusal>,
+    /// The other zones, by name.
+    pub refused_zones: BTreeMap<String, Refusal>,
+}
+
+impl Judgement {
+    /// The same with zones, judged in their order beside the peers in force. What `known` has already is not built again.
+    #[must_use]
+    pub fn with_zones<'a>(
+        self,
+        documents: impl IntoIterator<Item = &'a ZoneDocument>,
+        home: &Home,
+        known: &ZoneSet,
+    ) -> Self {
+        let (zones, refused_zones) = zones::judge(documents, &self.set, home, known);
+        let set = self.set.with_zones(Arc::new(zones)).with_generation_of_content();
+        Self { set, refused_zones, ..self }
+    }
 }
 
 /// Judges peers in their order: of two that cannot be in force together, the first is.
@@ -110,7 +129,7 @@ pub fn judge<'a>(documents: impl IntoIterator<Item = &'a PeerDocument>, home: &H
             Err(refusal) => drop(refused.insert(document.name.clone(), refusal)),
         }
     }
-    Judgement { set: set.with_generation_of_content(), refused }
+    Judgement { set: set.with_generation_of_content(), refused, refused_zones: BTreeMap::new() }
 }
 
 impl From<PeerError> for Refusal {
@@ -124,9 +143,11 @@ impl From<PeerError> for Refusal {
             PeerError::NoDirection { .. } => "NoDirection",
             PeerError::Namespaces { .. } => "BadNamespaces",
             PeerError::Addresses { .. } | PeerError::TooManyRanges { .. } => "BadAddresses",
-            PeerError::AddressMap(_) | PeerError::Missing | PeerError::Duplicate(_) | PeerError::TooMany(_) => {
-                "BadPeer"
-            }
+            PeerError::AddressMap(_)
+            | PeerError::Zones(_)
+            | PeerError::Missing
+            | PeerError::Duplicate(_)
+            | PeerError::TooMany(_) => "BadPeer",
         };
         Self { reason, message: error.to_string() }
     }
@@ -173,9 +194,9 @@ impl Generation {
 }
 
 impl PeerSet {
-    /// The same peers at the generation that every set of these peers has; when they were written plays no part.
+    /// The same at the generation that every set of these peers and zones has; when they were written plays no part.
     fn with_generation_of_content(self) -> Self {
-        let parts = self.iter().flat_map(|peer| {
+        let peers = self.iter().flat_map(|peer| {
             let document = PeerDocument::from(peer.as_ref());
             let PeerDocument { name, suffix, endpoints, trust_domain, trust_bundle, .. } = document;
             let lists = [endpoints, document.allow_namespaces, document.deny_namespaces, document.addresses];
@@ -184,7 +205,7 @@ impl PeerSet {
             let directions = format!("{:?}", peer.directions);
             [name, suffix, trust_domain, trust_bundle, directions].into_iter().chain(lists)
         });
-        let generation = Generation::of_content(parts);
+        let generation = Generation::of_content(peers.chain(self.zones().content()));
         self.at(generation)
     }
 }
@@ -210,7 +231,7 @@ mod tests {
         let namespaces = NamespacePolicy::parse(["shop"], ["secret"]).unwrap();
         let addresses = vec!["10.0.0.0/8".parse().unwrap()];
         let record = PeerRecord { namespaces, addresses, ..peer("cluster-b") };
-        let Judgement { set, refused } = judged(&[(&record).into()]);
+        let Judgement { set, refused, .. } = judged(&[(&record).into()]);
         assert_eq!((&**set.get("cluster-b").unwrap(), refused.len()), (&record, 0));
     }
 
@@ -264,7 +285,7 @@ mod tests {
             ),
         ];
         for (bad, reason, part) in cases {
-            let Judgement { set, refused } = judged(&[document("cluster-b"), bad.clone(), document("cluster-d")]);
+            let Judgement { set, refused, .. } = judged(&[document("cluster-b"), bad.clone(), document("cluster-d")]);
             let names: Vec<&str> = set.iter().map(|peer| peer.name.as_str()).collect();
             assert_eq!(names, ["cluster-b", "cluster-d"], "{bad:?}");
             let refusal = &refused[&bad.name];

@@ -1,4 +1,4 @@
-//! Federation: which clusters are peers, and who is told.
+//! Federation: which clusters are peers, which zones the cluster shares, and who is told.
 //!
 //! ```text
 //! gatewayctl ─► admin ─► Federation (rules, store) ─► distribution ═══► agent (snapshot on disk)
@@ -28,6 +28,7 @@ mod socket;
 mod store;
 #[cfg(test)]
 mod testkit;
+mod zones;
 
 pub use addresses::{
     AddressFileError, AddressMap, AddressMapError, AddressReport, AddressSettings, AddressZone, Addresses,
@@ -50,3 +51,7 @@ pub use probe::{Conditions, ProbeService};
 pub use rules::{Conflict, Home, OnExisting};
 pub use socket::{AdminSocket, ConnectError, SocketError, connect_admin, connect_cache, connect_probe};
 pub use store::{DocumentError, FileStore, StateStore, StoreChange, StoreError};
+pub use zones::{
+    DEFAULT_TTL, MAX_TEMPLATES, MAX_ZONE_RECORDS, MAX_ZONES, MAX_ZONES_SIZE, RecordDocument, SharedZone,
+    TemplateDocument, ZoneDocument, ZoneSet, ZonesError,
+};

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::peers::{Generation, PeerName, PeerSet};
+use crate::zones::ZoneSet;
 
 /// The peers in force at a gateway.
 pub(crate) struct PeerSetMetrics {
@@ -13,6 +14,7 @@ pub(crate) struct PeerSetMetrics {
     bundle_ends: IntGaugeVec,
     /// The peers that have series.
     told: Mutex<BTreeSet<PeerName>>,
+    zones: ZoneMetrics,
 }
 
 impl PeerSetMetrics {
@@ -25,12 +27,14 @@ impl PeerSetMetrics {
             &["peer"],
         )?;
         registry.register(Box::new(bundle_ends.clone()))?;
-        Ok(Self { generation: generation(registry)?, bundle_ends, told: Mutex::default() })
+        let (generation, zones) = (generation(registry)?, ZoneMetrics::new(registry)?);
+        Ok(Self { generation, bundle_ends, told: Mutex::default(), zones })
     }
 
     /// These peers are in force.
     pub(crate) fn apply(&self, peers: &PeerSet) {
         self.generation.set(number(peers.generation()));
+        self.zones.apply(peers.zones());
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for peer in peers.iter() {
             self.bundle_ends.with_label_values(&[peer.name.as_str()]).set(peer.trust_bundle.not_after());
@@ -48,6 +52,7 @@ impl PeerSetMetrics {
 pub(crate) struct SubscriptionMetrics {
     generation: IntGauge,
     subscribed: IntGauge,
+    zones: ZoneMetrics,
 }
 
 impl SubscriptionMetrics {
@@ -57,7 +62,7 @@ impl SubscriptionMetrics {
             "1 while a gateway of this cluster tells this node-agent its peers.",
         )?;
         registry.register(Box::new(subscribed.clone()))?;
-        Ok(Self { generation: generation(registry)?, subscribed })
+        Ok(Self { generation: generation(registry)?, subscribed, zones: ZoneMetrics::new(registry)? })
     }
 
     /// The peers of this generation are in force.
@@ -65,9 +70,52 @@ impl SubscriptionMetrics {
         self.generation.set(number(generation));
     }
 
+    /// These zones are in force.
+    pub(crate) fn zones(&self, zones: &ZoneSet) {
+        self.zones.apply(zones);
+    }
+
     /// There is a gateway that tells peers, or none.
     pub(crate) fn subscribed(&self, gateway: Option<&strait_link::EndpointUrl>) {
         self.subscribed.set(i64::from(gateway.is_some()));
+    }
+}
+
+/// The shared zones in force.
+struct ZoneMetrics {
+    records: IntGaugeVec,
+    /// The zones that have series.
+    told: Mutex<BTreeSet<String>>,
+}
+
+impl ZoneMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let records = IntGaugeVec::new(
+            Opts::new(
+                "strait_shared_zone_records",
+                "Records of a shared zone (resource Zone) in force, its SOA among them.",
+            ),
+            &["zone"],
+        )?;
+        registry.register(Box::new(records.clone()))?;
+        Ok(Self { records, told: Mutex::default() })
+    }
+
+    fn apply(&self, zones: &ZoneSet) {
+        let in_force = zones.iter().filter_map(|zone| zone.zone().ok());
+        let now: BTreeSet<String> = in_force
+            .map(|zone| {
+                let name = zone.apex().to_string();
+                self.records.with_label_values(&[&name]).set(i64::try_from(zone.record_count()).unwrap_or(i64::MAX));
+                name
+            })
+            .collect();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in told.difference(&now) {
+            // It has a series, since it was told.
+            let _ = self.records.remove_label_values(&[gone.as_str()]);
+        }
+        *told = now;
     }
 }
 

@@ -17,6 +17,7 @@ pub use strait_link::{MAX_ENDPOINTS, MAX_PEERS};
 
 use crate::addresses::AddressMap;
 use crate::export::NamespacePolicy;
+use crate::zones::ZoneSet;
 
 /// The longest trust bundle of a peer, in octets of PEM text: some forty CA certificates.
 pub const MAX_BUNDLE_LEN: usize = 64 * 1024;
@@ -151,13 +152,14 @@ impl fmt::Display for Generation {
     }
 }
 
-/// The peers of a cluster at one generation. Immutable.
+/// The peers and shared zones of a cluster at one generation. Immutable.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PeerSet {
     generation: Generation,
     peers: BTreeMap<PeerName, Arc<PeerRecord>>,
     /// Whose addresses are; empty where that is not known, or has no place.
     addresses: Arc<AddressMap>,
+    zones: Arc<ZoneSet>,
 }
 
 impl PeerSet {
@@ -222,6 +224,17 @@ impl PeerSet {
     #[must_use]
     pub(crate) fn with_addresses(&self, addresses: Arc<AddressMap>) -> Self {
         Self { addresses, ..self.clone() }
+    }
+
+    /// The zones that the node-agents of this cluster answer.
+    pub fn zones(&self) -> &Arc<ZoneSet> {
+        &self.zones
+    }
+
+    /// The same peers, with these zones.
+    #[must_use]
+    pub(crate) fn with_zones(&self, zones: Arc<ZoneSet>) -> Self {
+        Self { zones, ..self.clone() }
     }
 
     /// The same peers at another generation.

@@ -55,6 +55,18 @@ pub(crate) fn expired_authority_pem(trust_domain: &str) -> String {
     params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
 }
 
+/// A bundle of some 20 KiB of text.
+pub(crate) fn long_bundle(trust_domain: &str) -> TrustBundle {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let uri = rcgen::string::Ia5String::try_from(format!("spiffe://{trust_domain}")).unwrap();
+    params.subject_alt_names = vec![rcgen::SanType::URI(uri)];
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "x".repeat(14_000));
+    let pem = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+    TrustBundle::from_known_pem(&pem, None).unwrap()
+}
+
 /// Credentials of that identity, signed by the authority of `signer`.
 pub(crate) fn credentials(signer: &str, id: &str) -> Credentials {
     let request = LeafRequest { id: id.parse().unwrap(), dns_names: vec![], addresses: vec![], lifetime: DAY };

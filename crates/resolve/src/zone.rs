@@ -103,6 +103,13 @@ impl ZoneBuilder {
         Self { templates: Templates::new(apex.clone()), data: ZoneData::new(apex), ttl }
     }
 
+    /// The same, for so many records at most, and so many names, empty ones among them.
+    #[must_use]
+    pub fn for_records(mut self, limit: usize) -> Self {
+        self.data.set_limit(limit);
+        self
+    }
+
     /// The zone's apex.
     pub fn apex(&self) -> &Name {
         self.data.apex()
@@ -140,6 +147,12 @@ impl ZoneBuilder {
     /// Adds the records of an RFC 1035 zone file.
     pub fn zone_file(&mut self, path: &Path) -> Result<(), ZoneError> {
         file::read(self, path)
+    }
+
+    /// Adds the records of a text in the form of a zone file. `$INCLUDE` is refused; line and column of an error are within
+    /// the text.
+    pub fn zone_text(&mut self, text: &str) -> Result<(), ZoneError> {
+        file::read_alone(self, text)
     }
 
     /// The zone. Contradictions (CNAME beside other data, records outside the apex) have been refused where
@@ -184,6 +197,11 @@ impl Zone {
     /// Its apex.
     pub fn apex(&self) -> &Name {
         self.data.apex()
+    }
+
+    /// How many records it has, its SOA record among them.
+    pub fn record_count(&self) -> usize {
+        self.data.record_count()
     }
 
     /// The answer to the question, which must lie within the zone.

@@ -99,10 +99,13 @@ const RIGHTS_IN_ITS_NAMESPACE: &[&str] = &[
     "delete peers",
     "get leases",
     "list peers",
+    "list zones",
     "patch peers",
     "patch peers/status",
+    "patch zones/status",
     "update leases",
     "watch peers",
+    "watch zones",
 ];
 
 /// What `rbac.writePeers: false` takes of it.

@@ -5,6 +5,7 @@ mod battery;
 mod herald;
 mod programs;
 mod shared;
+mod zones;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,10 @@ const NAMESPACE: &str = "strait-system";
 
 fn peers() -> Collection {
     Collection::new("strait.dev", "v1alpha1", "peers")
+}
+
+fn zones() -> Collection {
+    Collection::new("strait.dev", "v1alpha1", "zones")
 }
 
 fn leases() -> Collection {
@@ -62,6 +67,11 @@ fn manifest(peer: &PeerRecord) -> Value {
     })
 }
 
+/// A watch is short, so that what is dead is found while the test runs.
+fn times() -> ApiTimes {
+    ApiTimes { request: patience(), watch: Duration::from_secs(1), ..ApiTimes::default() }
+}
+
 /// An API server that serves our resources, and replicas of a gateway that keep their peers there.
 struct Cluster {
     api: KubeApi,
@@ -86,10 +96,13 @@ impl Cluster {
 
     /// The store of a replica.
     async fn replica(&self, name: &str) -> KubernetesStore {
+        self.replica_with(name, times()).await
+    }
+
+    async fn replica_with(&self, name: &str, times: ApiTimes) -> KubernetesStore {
         let settings = ResourceSettings {
             access: self.access(),
-            // A watch is short, so that what is dead is found while the test runs.
-            times: ApiTimes { request: patience(), watch: Duration::from_secs(1), ..ApiTimes::default() },
+            times,
             // The kubeconfig's.
             namespace: None,
             copy: FileStore::open(self.copy(name)).unwrap(),

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::keeper::View;
 use super::lease::{Candidate, LeaseTimes};
-use super::objects::{EVENTS, GROUP, PEER_STATUS, PEERS, Resource, VERSION};
-use super::status::{self, Condition, Difference};
-use super::{KubernetesStore, peer, time};
+use super::objects::{EVENTS, GROUP, Resource, ResourceKind, VERSION};
+use super::status::{self, Condition, Difference, Status};
+use super::{KubernetesStore, time};
 use crate::WatchFault;
 use crate::watch::api::Api;
 
@@ -74,7 +74,7 @@ pub struct HeraldSettings {
     pub lease: LeaseTimes,
 }
 
-/// Tells what has become of peers, while it holds the lease.
+/// Tells what has become of peers and zones, while it holds the lease.
 pub struct Herald {
     stop: CancellationToken,
     work: JoinHandle<()>,
@@ -112,8 +112,8 @@ struct Work {
     namespace: String,
     identity: String,
     observer: Arc<dyn Observe>,
-    /// When the status of a peer was written last.
-    written: HashMap<String, Instant>,
+    /// When the status of a resource was written last.
+    written: HashMap<(ResourceKind, String), Instant>,
     /// Whether the last write failed: the log has one line for a series of them.
     failing: bool,
 }
@@ -138,75 +138,91 @@ impl Work {
         self.candidate.give_up().await;
     }
 
-    /// Writes what has changed, of so many peers at most.
+    /// Writes what has changed, of so many resources at most.
     async fn round(&mut self) {
         let view = self.store.view().borrow().clone();
-        let Some(resources) = view.resources.clone() else { return };
-        self.written.retain(|name, _| resources.contains_key(name));
+        self.written.retain(|(kind, name), _| {
+            view.of(*kind).resources.as_ref().is_some_and(|resources| resources.contains_key(name))
+        });
         let mut writes = 0;
-        for resource in resources.values() {
-            if writes == MAX_WRITES {
-                return;
-            }
-            let Some(conditions) = self.due(&view, resource) else { continue };
-            writes += 1;
-            let outcome = self.write(resource, &conditions).await;
-            self.note(&outcome);
-            if outcome.is_err() {
-                return;
+        for kind in [ResourceKind::Peer, ResourceKind::Zone] {
+            for resource in view.of(kind).resources.iter().flat_map(|resources| resources.values()) {
+                if writes == MAX_WRITES {
+                    return;
+                }
+                let Some(status) = self.due(&view, kind, resource) else { continue };
+                writes += 1;
+                let outcome = self.write(kind, resource, &status).await;
+                self.note(&outcome);
+                if outcome.is_err() {
+                    return;
+                }
             }
         }
     }
 
-    /// The conditions to write; none when there is nothing new, or not new enough.
-    fn due(&self, view: &View, resource: &Resource) -> Option<[Condition; 3]> {
+    /// The status to write; none when there is nothing new, or not new enough.
+    fn due(&self, view: &View, kind: ResourceKind, resource: &Resource) -> Option<Status> {
         let name = &resource.metadata.name;
-        let record = view.set.as_ref().and_then(|set| set.get(name));
-        let unjudged = Refusal { reason: "NotJudged", message: "not looked at yet".to_owned() };
-        let standing = match record {
-            Some(record) => Ok(record.directions),
-            None => Err(view.refused.get(name).unwrap_or(&unjudged)),
+        let mut status = self.status(view, kind, name);
+        let is_recent = || {
+            let written = self.written.get(&(kind, name.clone()));
+            written.is_some_and(|written| written.elapsed() < WORDS_EVERY)
         };
-        let observation = record.map(|record| self.observer.observe(record)).unwrap_or_default();
-        let mut conditions = status::conditions(standing, &observation, now());
-        let is_recent = || self.written.get(name).is_some_and(|written| written.elapsed() < WORDS_EVERY);
-        match status::settle(resource, &mut conditions) {
+        match status::settle(resource, &mut status) {
             Difference::None => None,
             Difference::Words if is_recent() => None,
-            Difference::Words | Difference::Substance => Some(conditions),
+            Difference::Words | Difference::Substance => Some(status),
         }
     }
 
-    async fn write(&mut self, resource: &Resource, conditions: &[Condition; 3]) -> Result<(), WatchFault> {
+    /// What has become of the resource of that name.
+    fn status(&self, view: &View, kind: ResourceKind, name: &str) -> Status {
+        let unjudged = Refusal { reason: "NotJudged", message: "not looked at yet".to_owned() };
+        let refusal = view.of(kind).refused.get(name).unwrap_or(&unjudged);
+        match kind {
+            ResourceKind::Peer => {
+                let record = view.set.as_ref().and_then(|set| set.get(name));
+                let observation = record.map(|record| self.observer.observe(record)).unwrap_or_default();
+                status::of_peer(record.map(|record| record.directions).ok_or(refusal), &observation, now())
+            }
+            ResourceKind::Zone => {
+                let shared = view.set.as_ref().and_then(|set| set.zones().get(name));
+                status::of_zone(shared.ok_or(refusal).and_then(|shared| shared.zone()).map(AsRef::as_ref))
+            }
+        }
+    }
+
+    async fn write(&mut self, kind: ResourceKind, resource: &Resource, status: &Status) -> Result<(), WatchFault> {
         let name = resource.metadata.name.as_str();
-        let (params, patch) = (PatchParams::apply(NAME).force(), Patch::Apply(status::patch(resource, conditions)));
+        let (params, patch) = (PatchParams::apply(NAME).force(), Patch::Apply(status::patch(kind, resource, status)));
         let write = |_: kube::core::Request| {
-            kube::core::Request::new(PEERS.path(Some(&self.namespace)))
+            kube::core::Request::new(kind.collection().path(Some(&self.namespace)))
                 .patch_subresource("status", name, &params, &patch)
         };
-        match self.api.act::<Value>("patch", PEER_STATUS, write).await {
+        match self.api.act::<Value>("patch", kind.status(), write).await {
             Ok(_) => {}
             // It is gone, or another by now: the watch tells.
             Err(WatchFault::Refused { code: 404 | 409, .. }) => return Ok(()),
             Err(fault) => return Err(fault),
         }
-        self.written.insert(name.to_owned(), Instant::now());
-        for condition in status::changed(resource, conditions) {
-            let event = self.event(resource, condition).to_string().into_bytes();
+        self.written.insert((kind, name.to_owned()), Instant::now());
+        for condition in status::changed(resource, status) {
+            let event = self.event(kind, resource, condition).to_string().into_bytes();
             self.api.act::<Value>("create", EVENTS, |request| request.create(&PostParams::default(), event)).await?;
         }
         Ok(())
     }
 
     /// An event of that condition: a warning when it does not hold.
-    fn event(&self, resource: &Resource, condition: &Condition) -> Value {
+    fn event(&self, kind: ResourceKind, resource: &Resource, condition: &Condition) -> Value {
         let (name, now) = (&resource.metadata.name, time::now());
         json!({
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": { "generateName": format!("{name}."), "namespace": self.namespace },
             "involvedObject": {
-                "apiVersion": format!("{GROUP}/{VERSION}"), "kind": peer::KIND, "namespace": self.namespace, "name": name,
+                "apiVersion": format!("{GROUP}/{VERSION}"), "kind": kind.name(), "namespace": self.namespace, "name": name,
                 "uid": resource.metadata.uid, "resourceVersion": resource.metadata.resource_version,
             },
             "type": if condition.status == "True" { "Normal" } else { "Warning" },
@@ -226,7 +242,7 @@ impl Work {
             Ok(()) => self.failing = false,
             Err(fault) if !self.failing => {
                 self.failing = true;
-                tracing::warn!(%fault, "the status of peers cannot be written");
+                tracing::warn!(%fault, "the status of resources cannot be written");
             }
             Err(_) => {}
         }

@@ -10,16 +10,17 @@ use prometheus::{Gauge, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::sync::watch;
 
 use super::keeper::View;
-use super::objects::PEERS;
+use super::objects::ResourceKind;
 
 /// Gauges of the resources.
 pub(super) struct ResourceMetrics {
-    peers: KindMetrics,
+    kinds: [KindMetrics; 2],
     lease_held: IntGauge,
 }
 
 /// Those of a kind.
 struct KindMetrics {
+    kind: ResourceKind,
     synced: IntGauge,
     not_in_force: IntGauge,
     age: Age,
@@ -41,18 +42,21 @@ impl ResourceMetrics {
             "strait_lease_held",
             "Whether this replica holds the lease, and so tells in the resources what has become of them.",
         )?;
-        let kind = PEERS.resource;
-        let age = Age::new(ages.with_label_values(&[kind]), ages);
-        let peers = KindMetrics {
-            synced: synced.with_label_values(&[kind]),
-            not_in_force: not_in_force.with_label_values(&[kind]),
-            age: age.clone(),
-        };
+        let kinds = [ResourceKind::Peer, ResourceKind::Zone].map(|kind| {
+            let label = &[kind.collection().resource];
+            KindMetrics {
+                kind,
+                synced: synced.with_label_values(label),
+                not_in_force: not_in_force.with_label_values(label),
+                age: Age::new(ages.with_label_values(label)),
+            }
+        });
+        let ages = Ages { kinds: kinds.each_ref().map(|kind| kind.age.clone()), family: ages };
         registry.register(Box::new(synced))?;
         registry.register(Box::new(not_in_force))?;
-        registry.register(Box::new(age))?;
+        registry.register(Box::new(ages))?;
         registry.register(Box::new(lease_held.clone()))?;
-        Ok(Self { peers, lease_held })
+        Ok(Self { kinds, lease_held })
     }
 
     /// Shows what is known, for ever.
@@ -66,11 +70,14 @@ impl ResourceMetrics {
     }
 
     fn show(&self, view: &View) {
-        let is_synced = view.resources.is_some() && view.fault.is_none();
-        self.peers.synced.set(is_synced.into());
-        self.peers.age.set_synced(is_synced);
-        // There are at most as many as the API server keeps.
-        self.peers.not_in_force.set(i64::try_from(view.refused.len()).unwrap_or(i64::MAX));
+        for kind in &self.kinds {
+            let known = view.of(kind.kind);
+            let is_synced = known.resources.is_some() && known.fault.is_none();
+            kind.synced.set(is_synced.into());
+            kind.age.set_synced(is_synced);
+            // There are at most as many as the API server keeps.
+            kind.not_in_force.set(i64::try_from(known.refused.len()).unwrap_or(i64::MAX));
+        }
     }
 
     /// Whether this replica holds the lease.
@@ -79,35 +86,44 @@ impl ResourceMetrics {
     }
 }
 
-/// How old what is known is, at the time of the scrape.
+/// How old what is known of a kind is.
 #[derive(Clone)]
 struct Age {
     gauge: Gauge,
-    family: GaugeVec,
     /// Since when it may be out of date; none while it is current.
     since: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Age {
     /// Of what has never been known.
-    fn new(gauge: Gauge, family: GaugeVec) -> Self {
-        Self { gauge, family, since: Arc::new(Mutex::new(Some(Instant::now()))) }
+    fn new(gauge: Gauge) -> Self {
+        Self { gauge, since: Arc::new(Mutex::new(Some(Instant::now()))) }
     }
 
     fn set_synced(&self, is_synced: bool) {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         *since = if is_synced { None } else { since.or_else(|| Some(Instant::now())) };
     }
+
+    fn show(&self) {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        self.gauge.set(since.map_or(Duration::ZERO, |since| since.elapsed()).as_secs_f64());
+    }
 }
 
-impl Collector for Age {
+/// The ages of all kinds, at the time of the scrape.
+struct Ages {
+    kinds: [Age; 2],
+    family: GaugeVec,
+}
+
+impl Collector for Ages {
     fn desc(&self) -> Vec<&Desc> {
         self.family.desc()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        self.gauge.set(since.map_or(Duration::ZERO, |since| since.elapsed()).as_secs_f64());
+        self.kinds.iter().for_each(Age::show);
         self.family.collect()
     }
 }

@@ -13,10 +13,45 @@ pub(super) const GROUP: &str = "strait.dev";
 pub(super) const VERSION: &str = "v1alpha1";
 
 pub(super) const PEERS: Collection = Collection { group: GROUP, version: VERSION, resource: "peers", fields: None };
-pub(super) const PEER_STATUS: Collection = Collection { resource: "peers/status", ..PEERS };
+const PEER_STATUS: Collection = Collection { resource: "peers/status", ..PEERS };
+const ZONES: Collection = Collection { resource: "zones", ..PEERS };
+const ZONE_STATUS: Collection = Collection { resource: "zones/status", ..PEERS };
 pub(super) const LEASES: Collection =
     Collection { group: "coordination.k8s.io", version: "v1", resource: "leases", fields: None };
 pub(super) const EVENTS: Collection = Collection { group: "", version: "v1", resource: "events", fields: None };
+
+/// What a resource is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum ResourceKind {
+    Peer,
+    Zone,
+}
+
+impl ResourceKind {
+    /// As its definition has it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Peer => "Peer",
+            Self::Zone => "Zone",
+        }
+    }
+
+    /// Where its resources are.
+    pub(super) const fn collection(self) -> Collection {
+        match self {
+            Self::Peer => PEERS,
+            Self::Zone => ZONES,
+        }
+    }
+
+    /// Where their statuses are, in the words of a role.
+    pub(super) const fn status(self) -> Collection {
+        match self {
+            Self::Peer => PEER_STATUS,
+            Self::Zone => ZONE_STATUS,
+        }
+    }
+}
 
 /// A custom resource.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

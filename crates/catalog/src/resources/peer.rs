@@ -4,10 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use strait_federation::{PeerDocument, PeerRecord};
 
-use super::objects::{GROUP, Resource, VERSION};
-
-/// The kind, as its definition has it.
-pub(super) const KIND: &str = "Peer";
+use super::objects::{GROUP, Resource, ResourceKind, VERSION};
 
 /// What is wanted of a peer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,8 +40,8 @@ struct Namespaces {
 }
 
 /// What the resource wants, or why it cannot be read.
-pub(super) fn document(resource: &Resource) -> Result<PeerDocument, serde_json::Error> {
-    let spec = Spec::deserialize(&resource.spec)?;
+pub(super) fn document(resource: &Resource) -> Result<PeerDocument, String> {
+    let spec = Spec::deserialize(&resource.spec).map_err(|error| format!("spec: {error}"))?;
     Ok(PeerDocument {
         name: resource.metadata.name.clone(),
         suffix: spec.suffix,
@@ -81,7 +78,8 @@ pub(super) fn resource(peer: &PeerRecord) -> Value {
         namespaces: Namespaces { allow, deny: document.deny_namespaces },
         addresses: document.addresses,
     };
-    json!({ "apiVersion": format!("{GROUP}/{VERSION}"), "kind": KIND, "metadata": { "name": document.name }, "spec": spec })
+    let (version, kind) = (format!("{GROUP}/{VERSION}"), ResourceKind::Peer.name());
+    json!({ "apiVersion": version, "kind": kind, "metadata": { "name": document.name }, "spec": spec })
 }
 
 #[cfg(test)]
@@ -93,7 +91,7 @@ mod tests {
     use super::*;
     use crate::resources::keeper::tests::{home, record};
 
-    fn read(written: Value) -> Result<PeerDocument, serde_json::Error> {
+    fn read(written: Value) -> Result<PeerDocument, String> {
         document(&serde_json::from_value(written).unwrap())
     }
 
@@ -120,7 +118,7 @@ mod tests {
             (json!({ "suffix": "b.example.com", "trustBundle": "", "directions": "Up" }), "Up"),
         ];
         for (spec, part) in cases {
-            let error = read(json!({ "metadata": { "name": "b" }, "spec": spec })).unwrap_err().to_string();
+            let error = read(json!({ "metadata": { "name": "b" }, "spec": spec })).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
     }

@@ -28,10 +28,22 @@ pub(super) struct Told {
     pub(super) fault: Option<WatchFault>,
 }
 
+/// Whether a server must have the kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Without it changes are lost.
+    Required,
+    /// Without it there are none of the kind; it is looked for now and then.
+    Optional,
+}
+
 /// Whoever follows one kind.
 pub(super) struct Reflector {
     api: Api,
     collection: Collection,
+    presence: Presence,
+    /// Whether the server does not have the kind.
+    is_off: bool,
     resources: Resources,
     /// Changes up to here are known; none when there must be a list.
     version: Option<String>,
@@ -39,8 +51,8 @@ pub(super) struct Reflector {
 }
 
 impl Reflector {
-    pub(super) fn new(api: Api, collection: Collection, told: watch::Sender<Told>) -> Self {
-        Self { api, collection, resources: Arc::default(), version: None, told }
+    pub(super) fn new(api: Api, collection: Collection, presence: Presence, told: watch::Sender<Told>) -> Self {
+        Self { api, collection, presence, is_off: false, resources: Arc::default(), version: None, told }
     }
 
     /// Follows, for ever.
@@ -50,6 +62,12 @@ impl Reflector {
             let began = Instant::now();
             match self.turn().await {
                 Ok(()) => back_off.reset(),
+                Err(fault) if self.is_absent(&fault).await => {
+                    self.note_absent();
+                    self.api.reset();
+                    sleep(self.api.absent()).await;
+                    continue;
+                }
                 Err(fault) => {
                     if began.elapsed() >= STEADY {
                         back_off.reset();
@@ -110,10 +128,46 @@ impl Reflector {
                 None => break page.metadata.resource_version,
             }
         };
+        if std::mem::take(&mut self.is_off) {
+            let Collection { resource, group, .. } = self.collection;
+            tracing::info!(resource, group, "the API server has it now");
+        }
         self.resources = Arc::new(resources);
         self.version = Some(version.clone());
         self.tell();
         Ok(version)
+    }
+
+    /// Whether that fault is that the server does not have the kind, and need not.
+    async fn is_absent(&mut self, fault: &WatchFault) -> bool {
+        self.presence == Presence::Optional
+            && match fault {
+                WatchFault::NotServed { .. } => true,
+                // Who may not list learns that way alone that there is nothing to list.
+                WatchFault::Forbidden { .. } => self.api.has(self.collection).await.is_ok_and(|has| !has),
+                _ => false,
+            }
+    }
+
+    /// Tells that there are none, since the server does not have the kind.
+    fn note_absent(&mut self) {
+        let Collection { resource, group, .. } = self.collection;
+        if !std::mem::replace(&mut self.is_off, true) {
+            tracing::info!(
+                resource,
+                group,
+                "the API server does not have it; it is looked for now and then (gatewayctl crds | kubectl apply -f -)"
+            );
+        }
+        self.version = None;
+        self.resources = Arc::default();
+        let is_news = {
+            let told = self.told.borrow();
+            told.fault.is_some() || told.resources.as_ref().is_none_or(|known| !known.is_empty())
+        };
+        if is_news {
+            self.tell();
+        }
     }
 
     fn tell(&self) {

@@ -1,18 +1,26 @@
-//! The status of a peer: what is told of it, in conditions as `kubectl wait` knows them.
+//! The status of a resource: what is told of it, in conditions as `kubectl wait` knows them.
+
+mod peer;
+mod zone;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use strait_federation::{Directions, Refusal};
 
-use super::herald::{Asking, Observation};
-use super::objects::{GROUP, Resource, VERSION};
-use super::{peer, time};
-
-/// A peer that has asked within this asks us, in seconds.
-const ASKED_WITHIN: i64 = 15 * 60;
+pub(super) use self::peer::of_peer;
+pub(super) use self::zone::of_zone;
+use super::objects::{GROUP, Resource, ResourceKind, VERSION};
+use super::time;
 
 /// The longest message, in characters: what the API's own conditions have.
 const MAX_MESSAGE: usize = 1_024;
+
+/// What is to be told of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) conditions: Vec<Condition>,
+    /// Of a zone: how many records it has.
+    pub(super) records: Option<usize>,
+}
 
 /// One of the conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,27 +38,10 @@ pub(super) struct Condition {
     pub(super) last_transition_time: String,
 }
 
-/// A verdict: status, reason, message.
-type Verdict = (&'static str, String, String);
-
-/// What is to be told of a peer that is in force so, or not for that reason.
-pub(super) fn conditions(
-    standing: Result<Directions, &Refusal>,
-    observation: &Observation,
-    now: i64,
-) -> [Condition; 3] {
-    let (ready, reachable, agreed) = match standing {
-        Ok(directions) => {
-            let ready = verdict("True", "InForce", "the peer is in force");
-            (ready, reachable(directions, observation), agreed(directions, observation, now))
-        }
-        Err(Refusal { reason, message }) => {
-            let unknown = || verdict("Unknown", "NotInForce", "the peer is not in force");
-            (("False", (*reason).to_owned(), message.clone()), unknown(), unknown())
-        }
-    };
-    [("Ready", ready), ("Reachable", reachable), ("Agreed", agreed)].map(|(kind, (status, reason, message))| {
-        Condition {
+impl Condition {
+    /// One whose generation and time come with [`settle`].
+    fn new(kind: &str, (status, reason, message): Verdict) -> Self {
+        Self {
             kind: kind.to_owned(),
             status: status.to_owned(),
             reason,
@@ -58,52 +49,24 @@ pub(super) fn conditions(
             observed_generation: 0,
             last_transition_time: String::new(),
         }
-    })
+    }
 }
+
+/// A verdict: status, reason, message.
+type Verdict = (&'static str, String, String);
 
 fn verdict(status: &'static str, reason: &str, message: impl Into<String>) -> Verdict {
     (status, reason.to_owned(), message.into())
-}
-
-/// Whether we reach it.
-fn reachable(directions: Directions, observation: &Observation) -> Verdict {
-    match &observation.links {
-        _ if !directions.outbound() => verdict("Unknown", "NotAsked", "this cluster does not ask it"),
-        None => verdict("Unknown", "Connecting", "no link has been tried yet"),
-        Some(links) if links.is_up => verdict("True", "LinksUp", &*links.in_words),
-        Some(links) if links.is_new => verdict("Unknown", "Connecting", &*links.in_words),
-        Some(links) => verdict("False", "LinksDown", &*links.in_words),
-    }
-}
-
-/// Whether both of us ask each other. That it asks is seen only where it asks: of several replicas one may not have been
-/// asked, so that nothing follows from that.
-fn agreed(directions: Directions, observation: &Observation, now: i64) -> Verdict {
-    if directions != Directions::Both {
-        return verdict("False", "OneWay", "only one direction is wanted here");
-    }
-    let (status, reason, message) = reachable(directions, observation);
-    if status != "True" {
-        let status = if status == "False" { "False" } else { "Unknown" };
-        return verdict(status, &reason, format!("it is not known to answer: {message}"));
-    }
-    match observation.asking {
-        Asking { connections: 1.., .. } => verdict("True", "BothWays", "it answers, and is connected to ask"),
-        Asking { last_query_at: Some(at), .. } if now.saturating_sub(at) <= ASKED_WITHIN => {
-            verdict("True", "BothWays", "it answers, and has asked lately")
-        }
-        _ => verdict(
-            "Unknown",
-            "NotSeenAsking",
-            "it answers; this replica of the gateway has not been asked by it lately, another may have been: has it this cluster as a peer?",
-        ),
-    }
 }
 
 /// What the resource tells now.
 pub(super) fn told(resource: &Resource) -> Vec<Condition> {
     // What somebody else has written there is told anew.
     Vec::<Condition>::deserialize(&resource.status["conditions"]).unwrap_or_default()
+}
+
+fn told_records(resource: &Resource) -> Option<usize> {
+    usize::try_from(resource.status["records"].as_u64()?).ok()
 }
 
 /// How much of what is told is another than what is to be told.
@@ -118,10 +81,11 @@ pub(super) enum Difference {
 }
 
 /// Completes the conditions by what was told before.
-pub(super) fn settle(resource: &Resource, conditions: &mut [Condition; 3]) -> Difference {
+pub(super) fn settle(resource: &Resource, status: &mut Status) -> Difference {
     let before = told(resource);
-    let mut difference = if before.len() == conditions.len() { Difference::None } else { Difference::Substance };
-    for condition in conditions {
+    let is_whole = before.len() == status.conditions.len() && told_records(resource) == status.records;
+    let mut difference = if is_whole { Difference::None } else { Difference::Substance };
+    for condition in &mut status.conditions {
         condition.observed_generation = resource.metadata.generation;
         let known = before.iter().find(|known| known.kind == condition.kind);
         let same = known.filter(|known| known.status == condition.status);
@@ -141,7 +105,7 @@ pub(super) fn settle(resource: &Resource, conditions: &mut [Condition; 3]) -> Di
 }
 
 /// The conditions whose status has changed from what the resource tells, in a way that is worth an event.
-pub(super) fn changed<'a>(resource: &Resource, conditions: &'a [Condition; 3]) -> Vec<&'a Condition> {
+pub(super) fn changed<'a>(resource: &Resource, status: &'a Status) -> Vec<&'a Condition> {
     let before = told(resource);
     let is_news = |condition: &&Condition| {
         let known = before.iter().find(|known| known.kind == condition.kind);
@@ -150,63 +114,34 @@ pub(super) fn changed<'a>(resource: &Resource, conditions: &'a [Condition; 3]) -
                 known.status != condition.status || known.status == "False" && known.reason != condition.reason
             })
     };
-    conditions.iter().filter(is_news).collect()
+    status.conditions.iter().filter(is_news).collect()
 }
 
 /// The status as it is applied. The object must be the one that was seen, and not another of its name.
-pub(super) fn patch(resource: &Resource, conditions: &[Condition; 3]) -> Value {
-    json!({
+pub(super) fn patch(kind: ResourceKind, resource: &Resource, status: &Status) -> Value {
+    let mut patch = json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
-        "kind": peer::KIND,
+        "kind": kind.name(),
         "metadata": { "name": resource.metadata.name, "uid": resource.metadata.uid },
-        "status": { "observedGeneration": resource.metadata.generation, "conditions": conditions },
-    })
+        "status": { "observedGeneration": resource.metadata.generation, "conditions": status.conditions },
+    });
+    if let Some(records) = status.records {
+        patch["status"]["records"] = json!(records);
+    }
+    patch
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use strait_federation::{Directions, Refusal};
+    use strait_resolve::zone::ZoneBuilder;
+
     use super::*;
-    use crate::resources::herald::Links;
+    use crate::resources::herald::{Asking, Links, Observation};
 
     const NOW: i64 = 1_700_000_000;
-
-    fn links(is_up: bool, is_new: bool) -> Option<Links> {
-        Some(Links { is_up, is_new, in_words: "words".to_owned() })
-    }
-
-    fn asking(connections: u64, last_query_at: Option<i64>) -> Asking {
-        Asking { connections, last_query_at }
-    }
-
-    #[test]
-    fn conditions_say_what_is_seen() {
-        use Directions::{Both, InboundOnly, OutboundOnly};
-        // (directions, links, asking, [Reachable, Agreed])
-        let cases = [
-            (Both, links(true, false), asking(1, None), ["True LinksUp", "True BothWays"]),
-            (Both, links(true, false), asking(0, Some(NOW - 60)), ["True LinksUp", "True BothWays"]),
-            // Another replica may have been asked.
-            (Both, links(true, false), asking(0, Some(NOW - 3_600)), ["True LinksUp", "Unknown NotSeenAsking"]),
-            (Both, links(true, false), asking(0, None), ["True LinksUp", "Unknown NotSeenAsking"]),
-            (Both, links(false, false), asking(1, None), ["False LinksDown", "False LinksDown"]),
-            (Both, links(false, true), asking(1, None), ["Unknown Connecting", "Unknown Connecting"]),
-            (Both, None, asking(1, None), ["Unknown Connecting", "Unknown Connecting"]),
-            (OutboundOnly, links(true, false), asking(0, None), ["True LinksUp", "False OneWay"]),
-            (InboundOnly, None, asking(1, None), ["Unknown NotAsked", "False OneWay"]),
-        ];
-        for (directions, links, asking, expected) in cases {
-            let conditions = conditions(Ok(directions), &Observation { links: links.clone(), asking }, NOW);
-            let words = conditions.each_ref().map(|c| format!("{} {}", c.status, c.reason));
-            assert_eq!(words[0], "True InForce");
-            assert_eq!(words[1..], expected, "{directions:?} {links:?} {asking:?}");
-        }
-        let refusal = Refusal { reason: "SuffixTaken", message: "m".repeat(5_000) };
-        let refused = conditions(Err(&refusal), &Observation::default(), NOW);
-        assert_eq!((refused[0].status.as_str(), refused[0].reason.as_str()), ("False", "SuffixTaken"));
-        assert_eq!((refused[0].message.len(), refused[1].status.as_str()), (MAX_MESSAGE, "Unknown"));
-    }
 
     fn resource(conditions: &[Condition], generation: i64) -> Resource {
         let written = json!({ "metadata": { "generation": generation }, "status": { "conditions": conditions } });
@@ -217,14 +152,15 @@ mod tests {
     fn a_transition_is_a_change_of_status_and_words_are_words() {
         let made = |is_up: bool, words: &str| {
             let links = Some(Links { is_up, is_new: false, in_words: words.to_owned() });
-            conditions(Ok(Directions::Both), &Observation { links, asking: asking(1, None) }, NOW)
+            let asking = Asking { connections: 1, last_query_at: None };
+            of_peer(Ok(Directions::Both), &Observation { links, asking }, NOW)
         };
         let mut first = made(true, "1 of 2");
         let empty = resource(&[], 1);
         assert_eq!(settle(&empty, &mut first), Difference::Substance);
         assert_eq!(changed(&empty, &first).len(), 3);
-        first.iter_mut().for_each(|condition| condition.last_transition_time = "then".to_owned());
-        let known = resource(&first, 1);
+        first.conditions.iter_mut().for_each(|condition| condition.last_transition_time = "then".to_owned());
+        let known = resource(&first.conditions, 1);
         // (as it is now, of generation, difference, conditions with an event)
         let cases = [
             (made(true, "1 of 2"), 1, Difference::None, 0),
@@ -236,11 +172,34 @@ mod tests {
             let known = Resource { metadata: resource(&[], generation).metadata, ..known.clone() };
             assert_eq!(settle(&known, &mut now), difference, "{now:?}");
             assert_eq!(changed(&known, &now).len(), events, "{now:?}");
-            assert_eq!(now[0].last_transition_time, "then", "its status is as it was");
-            assert_eq!(now[1].last_transition_time == "then", now[1].status == "True");
+            let [ready, reachable, _] = &now.conditions[..] else { panic!("{now:?}") };
+            assert_eq!(ready.last_transition_time, "then", "its status is as it was");
+            assert_eq!(reachable.last_transition_time == "then", reachable.status == "True");
         }
         // What somebody else has scribbled there is told anew.
         let scribbled: Resource = serde_json::from_value(json!({ "status": { "conditions": "none" } })).unwrap();
         assert_eq!(settle(&scribbled, &mut made(true, "")), Difference::Substance);
+    }
+
+    #[test]
+    fn a_zone_tells_how_many_records_it_has_as_long_as_it_is_in_force() {
+        let mut builder = ZoneBuilder::new("corp.example.com".parse().unwrap(), 300);
+        builder.zone_text("a A 192.0.2.1").unwrap();
+        let zone = builder.build().unwrap();
+        let mut status = of_zone(Ok(&zone));
+        let empty = resource(&[], 1);
+        assert_eq!((settle(&empty, &mut status), status.records), (Difference::Substance, Some(2)));
+        let written = patch(ResourceKind::Zone, &empty, &status);
+        assert_eq!((&written["kind"], &written["status"]["records"]), (&json!("Zone"), &json!(2)));
+        let known: Resource = serde_json::from_value(written).unwrap();
+        let known = Resource { metadata: resource(&[], 1).metadata, ..known };
+        assert_eq!(settle(&known, &mut of_zone(Ok(&zone))), Difference::None);
+        let scribbled =
+            Resource { status: json!({ "conditions": known.status["conditions"], "records": 7 }), ..known.clone() };
+        assert_eq!(settle(&scribbled, &mut of_zone(Ok(&zone))), Difference::Substance);
+        let refusal = Refusal { reason: "NameTaken", message: "m".to_owned() };
+        let mut refused = of_zone(Err(&refusal));
+        assert_eq!((settle(&known, &mut refused), refused.records), (Difference::Substance, None));
+        assert_eq!(changed(&known, &refused).iter().map(|c| c.reason.as_str()).collect::<Vec<_>>(), ["NameTaken"]);
     }
 }

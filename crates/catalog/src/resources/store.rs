@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::keeper::{Keeper, ResourceState, View};
 use super::metrics::ResourceMetrics;
-use super::objects::{Metadata, PEERS, Resource};
-use super::reflector::{Reflector, Told};
+use super::objects::{Metadata, PEERS, Resource, ResourceKind};
+use super::reflector::{Presence, Reflector, Told};
 use super::{ResourceSettings, peer};
 use crate::watch::api::Api;
 use crate::{ApiAccess, ApiTimes, FeedError, WatchFault};
@@ -73,12 +73,14 @@ impl KubernetesStore {
         let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
         let road = Road { access, times, namespace };
         let (view_in, view) = watch::channel(View::default());
-        let (tell, told) = watch::channel(Told::default());
-        let keeper = Keeper { home, copy, view: view_in };
+        let (tell_peers, peers) = watch::channel(Told::default());
+        let (tell_zones, zones) = watch::channel(Told::default());
+        let keeper = Keeper::new(home, copy, view_in);
         keeper.restore().await;
         let mut tasks = JoinSet::new();
-        tasks.spawn(Reflector::new(road.api(), PEERS, tell).run());
-        tasks.spawn(keeper.run(told));
+        tasks.spawn(Reflector::new(road.api(), PEERS, Presence::Required, tell_peers).run());
+        tasks.spawn(Reflector::new(road.api(), ResourceKind::Zone.collection(), Presence::Optional, tell_zones).run());
+        tasks.spawn(keeper.run(peers, zones));
         tasks.spawn(Arc::clone(&metrics).follow(view.clone()));
         Ok(Self { shared: Arc::new(Shared { view, metrics, api: Mutex::new(road.api()), road, _tasks: tasks }) })
     }
@@ -117,8 +119,8 @@ impl KubernetesStore {
         let name = record.name.as_str();
         for _ in 0..MAX_TRIES {
             let view = self.view_at(base)?;
-            let known = view.resources.as_ref().and_then(|resources| resources.get(name));
-            if let Some(refusal) = view.refused.get(name) {
+            let known = view.peers.resources.as_ref().and_then(|resources| resources.get(name));
+            if let Some(refusal) = view.peers.refused.get(name) {
                 let why = format!("{}; change or delete it with kubectl (peers.strait.dev {name})", refusal.message);
                 return Err(StoreError::NotInForce { name: record.name.clone(), why });
             }
@@ -153,7 +155,7 @@ impl KubernetesStore {
 
     async fn remove(&self, base: Generation, name: &PeerName, by: Instant) -> Result<PeerSet, StoreError> {
         let view = self.view_at(base)?;
-        let known = view.resources.as_ref().and_then(|resources| resources.get(name.as_str()));
+        let known = view.peers.resources.as_ref().and_then(|resources| resources.get(name.as_str()));
         let Some(known) = known.map(|known| known.metadata.clone()) else { return Err(StoreError::Conflict) };
         let preconditions = Preconditions { uid: Some(known.uid.clone()), ..Preconditions::default() };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
@@ -164,7 +166,7 @@ impl KubernetesStore {
             Err(fault) => return Err(failed(&fault)),
         }
         let is_gone = |view: &View| {
-            let resources = view.resources.as_ref();
+            let resources = view.peers.resources.as_ref();
             resources.is_some_and(|all| all.get(name.as_str()).is_none_or(|other| other.metadata.uid != known.uid))
         };
         self.heard(is_gone, by).await.and_then(|view| set_of(&view))
@@ -173,11 +175,11 @@ impl KubernetesStore {
     /// Waits until what was written has come back, and is in force.
     async fn in_force(&self, name: &PeerName, written: &Metadata, by: Instant) -> Result<PeerSet, StoreError> {
         let is_told = |view: &View| {
-            let told = view.resources.as_ref().and_then(|resources| resources.get(name.as_str()));
+            let told = view.peers.resources.as_ref().and_then(|resources| resources.get(name.as_str()));
             told.is_some_and(|told| written.is_reached_by(&told.metadata))
         };
         let view = self.heard(is_told, by).await?;
-        match view.refused.get(name.as_str()) {
+        match view.peers.refused.get(name.as_str()) {
             Some(refusal) => {
                 let text = format!("peer {name} is stored, but not in force: {}", refusal.message);
                 Err(StoreError::Unsettled(text))
@@ -199,10 +201,10 @@ impl KubernetesStore {
     /// What is known, if the API server has told it and it is that generation.
     fn view_at(&self, base: Generation) -> Result<View, StoreError> {
         let view = self.shared.view.borrow().clone();
-        if view.resources.is_none() {
-            let why = view.fault.map_or_else(
+        if view.peers.resources.is_none() {
+            let why = view.fault().map_or_else(
                 || "the API server has not told its peers yet; try again in a moment".to_owned(),
-                |f| f.to_string(),
+                ToString::to_string,
             );
             return Err(StoreError::Unavailable(why));
         }
@@ -213,7 +215,7 @@ impl KubernetesStore {
     async fn wait_for_other_than(&self, name: &str, seen: Option<&Resource>, by: Instant) {
         let mut view = self.shared.view.clone();
         let is_other = |view: &View| {
-            let now = view.resources.as_ref().and_then(|resources| resources.get(name));
+            let now = view.peers.resources.as_ref().and_then(|resources| resources.get(name));
             now.map(|now| &now.metadata.resource_version) != seen.map(|seen| &seen.metadata.resource_version)
         };
         let _ = timeout_at(by, view.wait_for(is_other)).await;
@@ -238,7 +240,7 @@ impl KubernetesStore {
     /// Waits a little for the first news, if there are none and it is not known why.
     async fn first_news(&self) {
         let mut view = self.shared.view.clone();
-        let is_told = |view: &View| view.resources.is_some() || view.fault.is_some();
+        let is_told = |view: &View| view.peers.resources.is_some() || view.fault().is_some();
         // What is missing then is said by whoever needs it.
         let _ = timeout(FIRST_NEWS_WITHIN, view.wait_for(is_told)).await;
     }

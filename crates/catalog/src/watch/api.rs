@@ -117,7 +117,7 @@ impl Api {
     }
 
     /// Whether the server has that collection. Whoever may ask the server anything may ask for that.
-    pub(super) async fn has(&mut self, collection: Collection) -> Result<bool, WatchFault> {
+    pub(crate) async fn has(&mut self, collection: Collection) -> Result<bool, WatchFault> {
         let patience = self.times.request;
         let resources = async {
             let request = http::Request::get(collection.discovery()).body(Vec::new());
@@ -135,7 +135,7 @@ impl Api {
     }
 
     /// How long until a resource that is not there is looked for again.
-    pub(super) fn absent(&self) -> Duration {
+    pub(crate) fn absent(&self) -> Duration {
         self.times.absent
     }
 

@@ -132,6 +132,11 @@ impl WatchFault {
         matches!(self, Self::Refused { code: 410, .. })
     }
 
+    /// Whether it is that whoever asks may not: waiting does not help.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Forbidden { .. })
+    }
+
     /// Whether it is that there is no such thing (404).
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::NotServed { .. } | Self::Refused { code: 404, .. })

@@ -14,13 +14,11 @@ use tracing::{info, warn};
 
 use super::{REPORT_INTERVAL, Subscriber, SubscriptionStatus};
 use crate::client::Ended;
-use crate::peers::{Generation, MAX_BUNDLE_LEN, MAX_PEERS, PeerSet};
+use crate::distribution::MAX_SNAPSHOT_LEN;
+use crate::peers::{Generation, PeerSet};
 
 /// From the call to the first peers.
 const FIRST_SNAPSHOT_WITHIN: Duration = Duration::from_secs(5);
-
-/// The largest message taken: every peer with the largest bundle, and as much again for the rest.
-const MAX_SNAPSHOT_LEN: usize = 2 * MAX_PEERS * MAX_BUNDLE_LEN;
 
 /// Subscribes over `channel` and applies what comes, until the stream ends.
 pub(super) async fn follow(subscriber: &mut Subscriber, url: &EndpointUrl, channel: Channel) -> Ended {
@@ -66,14 +64,18 @@ pub(super) async fn follow(subscriber: &mut Subscriber, url: &EndpointUrl, chann
 /// Takes a snapshot over: in force first, then on disk. An error says why it cannot be.
 async fn accept(subscriber: &Subscriber, snapshot: v1::Snapshot) -> Option<String> {
     let generation = snapshot.generation;
-    let set = match PeerSet::try_from(snapshot) {
-        Ok(set) => Arc::new(set),
-        Err(error) => {
+    let known = subscriber.peers.borrow().clone();
+    let zones = known.as_ref().map(|known| Arc::clone(known.zones())).unwrap_or_default();
+    // Away from the threads that answer questions: zones may take a while to build.
+    let read = tokio::task::spawn_blocking(move || PeerSet::from_snapshot(snapshot, &zones)).await;
+    let set = match read {
+        Ok(Ok(set)) => Arc::new(set),
+        Err(_) => return Some(format!("generation {generation}: the node-agent is stopping")),
+        Ok(Err(error)) => {
             warn!(generation, %error, "the gateway's peers cannot be used; the last ones stay in force");
             return Some(format!("generation {generation}: {error}"));
         }
     };
-    let known = subscriber.peers.borrow().clone();
     if known.as_deref() == Some(&*set) {
         return None;
     }
@@ -81,7 +83,7 @@ async fn accept(subscriber: &Subscriber, snapshot: v1::Snapshot) -> Option<Strin
         warn!(known = %known.generation(), generation,
             "the gateway's generation is lower than the last one here; it was restored, or its state is gone");
     }
-    info!(generation, peers = set.len(), "peers received");
+    info!(generation, peers = set.len(), zones = set.zones().len(), "peers received");
     subscriber.peers.send_replace(Some(Arc::clone(&set)));
     let store = Arc::clone(&subscriber.store);
     let saved = tokio::task::spawn_blocking(move || store.save(&set)).await;

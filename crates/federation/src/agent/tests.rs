@@ -12,10 +12,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::{Connected, Server};
 
+use prost::Message as _;
+use strait_proto::v1;
+
 use super::*;
 use crate::client::Stream as _;
-use crate::testkit::{PATIENCE, bundle, credentials, eventually, home, peer};
-use crate::{AgentBook, DistributionService, Federation, OnExisting};
+use crate::distribution::MAX_SNAPSHOT_LEN;
+use crate::testkit::{PATIENCE, bundle, credentials, eventually, home, long_bundle, peer};
+use crate::{
+    AgentBook, DistributionService, Federation, MAX_PEERS, MAX_ZONES_SIZE, OnExisting, PeerRecord, ZoneDocument,
+    ZoneSet,
+};
 
 const A: &str = "cluster-a.example.com";
 const AGENT: &str = "spiffe://cluster-a.example.com/node-agent/n1";
@@ -63,6 +70,11 @@ struct Gateway {
 
 impl Gateway {
     async fn start(state: &Path) -> Self {
+        Self::start_with(state, None).await
+    }
+
+    /// One that tells its agents `told` instead of what it has.
+    async fn start_with(state: &Path, told: Option<watch::Receiver<Arc<PeerSet>>>) -> Self {
         let federation = Federation::open(FileStore::open(state.join("peers.json")).unwrap(), home()).await.unwrap();
         let registry = Registry::new();
         let agents = AgentBook::new(&registry).unwrap();
@@ -72,8 +84,12 @@ impl Gateway {
         let trust = Arc::new(TrustStore::new([bundle(A), bundle("cluster-b.example.com")]));
         let tls = server_config(&credentials(A, &format!("spiffe://{A}/gateway")), trust);
         let stop = CancellationToken::new();
-        let service =
-            DistributionService::new(home().trust_domain, federation.subscribe(), Arc::clone(&agents), stop.clone());
+        let service = DistributionService::new(
+            home().trust_domain,
+            told.unwrap_or_else(|| federation.subscribe()),
+            Arc::clone(&agents),
+            stop.clone(),
+        );
         let connections = futures_util::stream::unfold(listener, move |listener| {
             let acceptor = TlsAcceptor::from(Arc::clone(&tls));
             async move { Some((accept(&listener, &acceptor).await, listener)) }
@@ -144,9 +160,10 @@ async fn an_agent_gets_the_peers_at_once_and_each_change_and_reports() {
     assert_eq!(wait_for(&subscription, 2).await, gateway.federation.current());
     assert_eq!(subscription.status().gateway.as_ref(), Some(&gateway.url));
 
-    subscription.applied(Generation(2), Ok(()));
+    let set = gateway.federation.current();
+    subscription.applied(&set, Ok(()));
     eventually("the report is in the book", || async { gateway.n1() == Some((2, String::new())) }).await;
-    subscription.applied(Generation(3), Err("no memory".to_owned()));
+    subscription.applied(&PeerSet::clone(&set).at(Generation(3)), Err("no memory".to_owned()));
     let expected = Some((2, "generation 3: no memory".to_owned()));
     eventually("the error is in the book", || async { gateway.n1() == expected }).await;
     drop(subscription);
@@ -173,13 +190,13 @@ async fn agents_that_are_behind_are_counted() {
     assert_eq!(gauge(&of_agent, "strait_agent_subscribed"), 1.0);
     // Heard of, but not in force.
     behind(1.0).await;
-    subscription.applied(Generation(1), Ok(()));
+    subscription.applied(&gateway.federation.current(), Ok(()));
     behind(0.0).await;
     assert_eq!(gauge(&of_agent, "strait_peers_generation"), 1.0);
     gateway.federation.add(peer("cluster-c"), OnExisting::Refuse).await.unwrap();
     behind(1.0).await;
     // What could not be applied is not in force.
-    subscription.applied(Generation(2), Err("no memory".to_owned()));
+    subscription.applied(&gateway.federation.current(), Err("no memory".to_owned()));
     eventually("the error is in the book", || async { gateway.n1().is_some_and(|(_, error)| !error.is_empty()) }).await;
     behind(1.0).await;
     assert_eq!(gauge(&of_agent, "strait_peers_generation"), 1.0);
@@ -389,4 +406,62 @@ async fn settings_that_cannot_work_are_errors_at_once() {
         let Err(error) = AgentSubscription::start(settings) else { panic!("started; expected: {expected}") };
         assert_eq!(error.to_string(), expected);
     }
+}
+
+/// A zone whose size is that.
+fn zone_of(size: usize) -> ZoneDocument {
+    let zone = ZoneDocument { name: "corp".to_owned(), apex: "corp.example.com".to_owned(), ..ZoneDocument::default() };
+    let text = ";".repeat(size - zone.size());
+    ZoneDocument { text, ..zone }
+}
+
+fn zones(zone: ZoneDocument) -> Arc<ZoneSet> {
+    Arc::new(ZoneSet::read([zone], &ZoneSet::default()).unwrap())
+}
+
+/// tonic takes 4 MiB when it is not told otherwise.
+#[tokio::test]
+async fn as_many_zones_and_peers_as_may_be_reach_an_agent() {
+    let (home, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Certificates that are long, for the names in them.
+    let bundle = long_bundle("cluster-b.example.com");
+    let peers = (0..MAX_PEERS).map(|n| PeerRecord {
+        name: format!("c{n}").parse().unwrap(),
+        trust_bundle: bundle.clone(),
+        ..peer("cluster-b")
+    });
+    let set = PeerSet::new(Generation(7), peers).unwrap().with_zones(zones(zone_of(MAX_ZONES_SIZE)));
+    let len = v1::Snapshot::from(&set).encoded_len();
+    assert!((5 << 20..MAX_SNAPSHOT_LEN).contains(&len), "{len} octets");
+    let (told, snapshots) = watch::channel(Arc::new(set));
+    let gateway = Gateway::start_with(home.path(), Some(snapshots)).await;
+    let subscription = AgentSubscription::start(settings(&[&gateway.url], node.path())).unwrap();
+    assert_eq!(wait_for(&subscription, 7).await, *told.borrow());
+
+    // More is told of, and leaves what was there.
+    let more = PeerSet::clone(&told.borrow()).at(Generation(8)).with_zones(zones(zone_of(MAX_SNAPSHOT_LEN)));
+    told.send_replace(Arc::new(more));
+    let is_told = || async { subscription.status().last_error.contains("OutOfRange") };
+    eventually("the size to be told", is_told).await;
+    assert_eq!(subscription.subscribe().borrow().as_ref().unwrap().generation(), Generation(7));
+}
+
+#[tokio::test]
+async fn zones_reach_an_agent_with_its_peers_and_are_kept_on_disk() {
+    let (home, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let set = PeerSet::new(Generation(7), [peer("cluster-b")]).unwrap().with_zones(zones(zone_of(100)));
+    let (_told, snapshots) = watch::channel(Arc::new(set.clone()));
+    let gateway = Gateway::start_with(home.path(), Some(snapshots)).await;
+    let settings = settings(&[&gateway.url], node.path());
+    let registry = settings.registry.clone();
+    let subscription = AgentSubscription::start(settings).unwrap();
+    let received = wait_for(&subscription, 7).await;
+    assert_eq!(*received, set);
+    subscription.applied(&received, Ok(()));
+    assert_eq!(gauge(&registry, "strait_shared_zone_records"), 1.0);
+    subscription.applied(&received.with_zones(Arc::default()), Ok(()));
+    assert!(registry.gather().iter().all(|family| family.name() != "strait_shared_zone_records"), "it is gone");
+    let file = FileStore::open(node.path().join("copy")).unwrap();
+    let kept = || std::fs::copy(node.path().join("agent-peers.json"), file.path()).is_ok();
+    eventually("the copy on disk", || async { kept() && file.read().ok().flatten().as_ref() == Some(&set) }).await;
 }

@@ -1,5 +1,6 @@
 //! The file's content: JSON, with a version, one object per peer. Every error says line and column.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use strait_proto::v1;
 use crate::addresses::AddressMap;
 use crate::convert::{Expired, PeerText, texts, without_final_dot};
 use crate::peers::{Generation, MAX_PEERS, PeerRecord, PeerSet};
+use crate::zones::{ZoneDocument, ZoneSet};
 
 /// The version of the format that is written, and the only one that is read.
 const VERSION: u64 = 1;
@@ -59,9 +61,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<PeerSet, DocumentError> {
 /// Writes a set of peers.
 pub(super) fn render(set: &PeerSet) -> String {
     let peers = set.iter().map(|peer| Entry::from(peer.as_ref())).collect();
-    let addresses = v1::Snapshot::from(set).addresses.into_iter();
+    let addresses = Vec::<v1::AddressRange>::from(set.addresses().as_ref()).into_iter();
     let addresses = addresses.map(|v1::AddressRange { range, owners }| Range { range, owners }).collect();
-    let written = Written { version: VERSION, generation: set.generation().0, peers, addresses };
+    let zones = set.zones().iter().map(|zone| zone.document()).collect();
+    let written = Written { version: VERSION, generation: set.generation().0, peers, addresses, zones };
     // Strings and numbers in structs and lists always have a JSON form.
     let mut text = serde_json::to_string_pretty(&written).unwrap_or_default();
     text.push('\n');
@@ -104,13 +107,16 @@ struct Written<'a> {
     /// Only where a gateway has told it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     addresses: Vec<Range>,
+    /// Likewise, or where they are shared resources.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    zones: Vec<&'a ZoneDocument>,
 }
 
 /// A peer as it stands in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Entry<'a> {
-    name: std::borrow::Cow<'a, str>,
+    name: Cow<'a, str>,
     suffix: String,
     outbound: bool,
     inbound: bool,
@@ -183,6 +189,8 @@ impl<'de> Deserialize<'de> for Document {
             peers: Peers,
             #[serde(default)]
             addresses: Vec<Range>,
+            #[serde(default)]
+            zones: Vec<ZoneDocument>,
         }
         let fields = Fields::deserialize(deserializer)?;
         let peers = PeerSet::new(Generation(fields.generation), fields.peers.0);
@@ -190,7 +198,9 @@ impl<'de> Deserialize<'de> for Document {
         let ranges = fields.addresses.into_iter().map(|Range { range, owners }| v1::AddressRange { range, owners });
         let addresses = AddressMap::try_from(ranges.collect::<Vec<_>>());
         let addresses = addresses.map_err(|error| D::Error::custom(format!("addresses: {error}")))?;
-        Ok(Self { peers: peers.with_addresses(Arc::new(addresses)) })
+        let zones = ZoneSet::read(fields.zones, &ZoneSet::default());
+        let zones = zones.map_err(|error| D::Error::custom(format!("zones: {error}")))?;
+        Ok(Self { peers: peers.with_addresses(Arc::new(addresses)).with_zones(Arc::new(zones)) })
     }
 }
 

@@ -8,7 +8,10 @@ use strait_durable::{Step, replace_with};
 
 use super::*;
 use crate::testkit::{expired_authority_pem, home, peer};
-use crate::{AddressMap, Federation, Generation, NamespacePolicy, Owners, PeerRecord};
+use crate::{
+    AddressMap, Federation, Generation, NamespacePolicy, Owners, PeerRecord, RecordDocument, TemplateDocument,
+    ZoneDocument, ZoneSet,
+};
 
 const STEPS: [Step; 5] = [Step::Create, Step::Write, Step::SyncFile, Step::Rename, Step::SyncFolder];
 
@@ -73,6 +76,54 @@ fn addresses_are_kept_and_a_file_without_any_does_not_say_so() {
 }
 
 /// The text of a whole file whose first peer has `from` replaced by `to`.
+/// Peers with a zone, as an agent keeps them.
+fn with_zone() -> PeerSet {
+    let record = RecordDocument {
+        name: "www".to_owned(),
+        rtype: "A".to_owned(),
+        ttl: Some(5),
+        values: vec!["192.0.2.1".to_owned()],
+    };
+    let template = TemplateDocument {
+        pattern: "node-(?<n>.)".to_owned(),
+        rtype: "A".to_owned(),
+        ttl: None,
+        answer: "10.0.0.{{ n }}".to_owned(),
+    };
+    let zone = ZoneDocument {
+        name: "corp".to_owned(),
+        apex: "corp.example.com".to_owned(),
+        ttl: 60,
+        records: vec![record],
+        templates: vec![template],
+        text: "mail A 192.0.2.2\n".to_owned(),
+    };
+    set(7, &["cluster-b"]).with_zones(Arc::new(ZoneSet::read([zone], &ZoneSet::default()).unwrap()))
+}
+
+#[test]
+fn zones_are_kept_and_a_file_without_any_does_not_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(folder.path().join("peers.json")).unwrap();
+    store.save(&with_zone()).unwrap();
+    let read = store.read().unwrap().unwrap();
+    assert_eq!(read, with_zone());
+    assert_eq!(read.zones().get("corp").unwrap().zone().unwrap().record_count(), 3);
+    // One that this program cannot build keeps nothing else from being read.
+    let text = std::fs::read_to_string(store.path()).unwrap();
+    std::fs::write(store.path(), text.replace("192.0.2.1", "nowhere")).unwrap();
+    let read = store.read().unwrap().unwrap();
+    assert!(read.zones().trouble().unwrap().contains("zone corp does not answer here"));
+    assert_eq!(read.len(), 1);
+    std::fs::write(store.path(), text.replace("\"apex\"", "\"apxe\"")).unwrap();
+    let error = store.read().unwrap_err().to_string();
+    assert!(error.contains("unknown field `apxe`"), "{error}");
+    // What was written before there were zones.
+    store.save(&set(7, &["cluster-b"])).unwrap();
+    assert!(!std::fs::read_to_string(store.path()).unwrap().contains("zones"));
+    assert!(store.read().unwrap().unwrap().zones().is_empty());
+}
+
 fn edited(from: &str, to: &str) -> String {
     let text = document::render(&set(1, &["cluster-b"]));
     assert!(text.contains(from), "{text}");

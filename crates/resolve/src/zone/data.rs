@@ -51,6 +51,8 @@ pub(super) struct ZoneData {
     apex: Name,
     nodes: HashMap<Box<[u8]>, Node, RandomState>,
     records: usize,
+    /// The most records, and the most names, that it may have.
+    limit: usize,
     /// Whether there is a delegation or a DNAME: then what lies at a name does not tell what the name is.
     has_cuts: bool,
 }
@@ -59,7 +61,7 @@ impl ZoneData {
     pub(super) fn new(apex: Name) -> Self {
         let mut nodes = HashMap::with_hasher(RandomState::default());
         nodes.insert(key(&apex), Node::default());
-        Self { apex, nodes, records: 0, has_cuts: false }
+        Self { apex, nodes, records: 0, limit: MAX_RECORDS, has_cuts: false }
     }
 
     pub(super) fn apex(&self) -> &Name {
@@ -98,6 +100,14 @@ impl ZoneData {
         self.node(source)
     }
 
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(MAX_RECORDS);
+    }
+
+    pub(super) fn record_count(&self) -> usize {
+        self.records
+    }
+
     pub(super) fn has_cuts(&self) -> bool {
         self.has_cuts
     }
@@ -132,8 +142,9 @@ impl ZoneData {
     fn check(&self, name: &Name, rtype: RecordType, ttl: u32, rdata: &Rdata) -> Result<(), String> {
         let apex = &self.apex;
         // Empty non-terminals count too: one record may bring a hundred of them.
-        if self.records >= MAX_RECORDS || self.nodes.len() >= MAX_RECORDS {
-            return Err(format!("the zone has more than {MAX_RECORDS} records or names, the most that are loaded"));
+        let limit = self.limit;
+        if self.records >= limit || self.nodes.len() >= limit {
+            return Err(format!("the zone has more than {limit} records or names, the most that are loaded"));
         }
         if ttl > MAX_TTL {
             return Err(format!("TTL {ttl} is over {MAX_TTL} seconds, the most there is (RFC 2181 8)"));

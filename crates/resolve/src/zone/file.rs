@@ -22,6 +22,12 @@ pub(super) fn read(builder: &mut ZoneBuilder, path: &Path) -> Result<(), ZoneErr
     read_at(builder, path, Start { origin, default_ttl: None }, 0)
 }
 
+/// Adds the records of a text in the form of a zone file, which lies in no folder and so cannot include others.
+pub(super) fn read_alone(builder: &mut ZoneBuilder, text: &str) -> Result<(), ZoneError> {
+    let origin = builder.apex().clone();
+    read_entries(builder, text, None, Start { origin, default_ttl: None }, 0)
+}
+
 /// What holds at the first line of a file; what the file sets ends with it.
 struct Start {
     origin: Name,
@@ -31,13 +37,19 @@ struct Start {
 fn read_at(builder: &mut ZoneBuilder, path: &Path, start: Start, depth: usize) -> Result<(), ZoneError> {
     let in_file = |error: ZoneError| error.in_file(path);
     let text = read_text(path).map_err(in_file)?;
+    read_entries(builder, &text, Some(path), start, depth).map_err(in_file)
+}
+
+fn read_entries(
+    builder: &mut ZoneBuilder,
+    text: &str,
+    path: Option<&Path>,
+    start: Start,
+    depth: usize,
+) -> Result<(), ZoneError> {
     let Start { origin, default_ttl } = start;
     let mut reader = Reader { builder, path, origin, depth, default_ttl, last_ttl: None, last_owner: None };
-    for entry in Entries::new(&text) {
-        let entry = entry.map_err(in_file)?;
-        reader.entry(&entry).map_err(in_file)?;
-    }
-    Ok(())
+    Entries::new(text).try_for_each(|entry| reader.entry(&entry?))
 }
 
 /// The text of a file, which must be UTF-8 and not too large.
@@ -58,7 +70,8 @@ pub(super) fn read_text(path: &Path) -> Result<String, ZoneError> {
 /// What carries over from entry to entry.
 struct Reader<'a> {
     builder: &'a mut ZoneBuilder,
-    path: &'a Path,
+    /// Where the text is; none when it is in no file.
+    path: Option<&'a Path>,
     origin: Name,
     depth: usize,
     /// From `$TTL` (RFC 2308 4).
@@ -104,12 +117,15 @@ impl Reader<'_> {
     /// Reads another file in place: the default TTL holds there as well (RFC 2308 4), while this file's origin, owner
     /// and TTLs stay as they are (RFC 1035 5.1).
     fn include(&mut self, word: &Token, file: &Token, origin: Name) -> Result<(), ZoneError> {
+        let Some(own) = self.path else {
+            return Err(word.error("$INCLUDE is not read here: write the records of that file in its place"));
+        };
         if self.depth >= MAX_INCLUDE_DEPTH {
             return Err(
                 word.error(format!("$INCLUDE nests more than {MAX_INCLUDE_DEPTH} deep; does a file include itself?"))
             );
         }
-        let folder = self.path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        let folder = own.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         let path = folder.join(&file.text);
         let start = Start { origin, default_ttl: self.default_ttl };
         read_at(self.builder, &path, start, self.depth + 1).map_err(|error| match error.line {

@@ -154,6 +154,27 @@ fn broken_zone_files() {
 }
 
 #[test]
+fn a_text_that_is_in_no_file_includes_none() {
+    let read = |text: &str| {
+        builder("example.com").zone_text(text).map_err(|error| (error.to_string(), error.line, error.column))
+    };
+    assert_eq!(read("$TTL 5\n$ORIGIN sub\na A 192.0.2.1\n"), Ok(()));
+    let told = "$INCLUDE is not read here: write the records of that file in its place";
+    assert_eq!(read("a A 192.0.2.1\n$INCLUDE /etc/hosts\n"), Err((told.to_owned(), Some(2), Some(1))));
+    assert_eq!(read("a A x\n"), Err(("\"x\" is not an IPv4 address".to_owned(), Some(1), Some(5))));
+}
+
+#[test]
+fn a_zone_can_be_held_to_fewer_records_and_names() {
+    let full = |text: &str| builder("example.com").for_records(4).zone_text(text).map_err(|error| error.message);
+    let told = Err("the zone has more than 4 records or names, the most that are loaded".to_owned());
+    assert_eq!(full("@ A 192.0.2.1\n@ A 192.0.2.2\n@ A 192.0.2.3\n@ A 192.0.2.4\n"), Ok(()));
+    assert_eq!(full("@ A 192.0.2.1\n@ A 192.0.2.2\n@ A 192.0.2.3\n@ A 192.0.2.4\n@ A 192.0.2.5\n"), told);
+    // Names count as well, those without records among them.
+    assert_eq!(full("a.b.c A 192.0.2.1\nd A 192.0.2.1\n"), told);
+}
+
+#[test]
 fn errors_name_the_file_they_are_in() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
