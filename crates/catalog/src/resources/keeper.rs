@@ -98,7 +98,7 @@ impl Known {
     fn report(&self, before: &Self, kind: &'static str) {
         for (name, Refusal { reason, message }) in &*self.refused {
             if before.refused.get(name).is_none_or(|known| known.message != *message) {
-                tracing::warn!(kind, name, reason, message, "a resource is not in force");
+                tracing::warn!(kind, name, reason, why = message, "a resource is not in force");
             }
         }
     }
