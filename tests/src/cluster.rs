@@ -8,7 +8,7 @@ use std::process::Output;
 use strait_wire::Message;
 
 use crate::{
-    Authority, Folder, KubeApi, Program, ask, ask_udp, eventually, free_address, gatewayctl, lines, query, until,
+    ApiServer, Authority, Folder, Program, ask, ask_udp, eventually, free_address, gatewayctl, lines, query, until,
 };
 
 /// What answers for the home zone.
@@ -57,7 +57,7 @@ impl ClusterPlan {
 
     /// With a state that the gateways share through an API server.
     #[must_use]
-    pub fn state_in(mut self, api: &KubeApi) -> Self {
+    pub fn state_in(mut self, api: &dyn ApiServer) -> Self {
         self.kubeconfig = Some(api.kubeconfig("gateway"));
         self
     }

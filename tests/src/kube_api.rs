@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 pub use self::store::Collection;
 use self::store::{Place, Store};
+use crate::api_server::kubeconfig;
 use crate::free_address;
 
 /// How the server is today.
@@ -103,13 +104,7 @@ impl KubeApi {
 
     /// A kubeconfig that leads here with that token.
     pub fn kubeconfig(&self, token: &str) -> String {
-        json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "fake",
-            "clusters": [{ "name": "fake", "cluster": { "server": self.url() } }],
-            "users": [{ "name": "fake", "user": { "token": token } }],
-            "contexts": [{ "name": "fake", "context": { "cluster": "fake", "user": "fake", "namespace": "strait-system" } }],
-        })
-        .to_string()
+        kubeconfig(&json!({ "server": self.url() }), &json!({ "token": token }))
     }
 
     /// Serves a collection from now on, as when its resource definition has been installed.

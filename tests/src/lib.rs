@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic with its cause is the report")]
 #![allow(clippy::print_stderr, reason = "what cannot run and what went wrong is told to whoever runs the tests")]
 
+pub mod api_server;
 pub mod busy;
+pub mod chart;
 pub mod client;
 pub mod cluster;
 pub mod documented;
@@ -14,6 +16,7 @@ pub mod kube_api;
 pub mod ordinary;
 pub mod pki;
 pub mod program;
+pub mod real_api;
 pub mod relay;
 pub mod tools;
 pub mod upstream;
@@ -22,13 +25,15 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+pub use api_server::{ApiServer, StartApi};
 pub use client::{TlsIdentity, ask, ask_tcp, ask_udp, lines, query};
 pub use cluster::{Cluster, ClusterPlan, Home, peered};
 pub use grpc::{CoreDnsServer, GrpcClient};
-pub use kube_api::{ApiWeather, Collection, KubeApi, Role};
+pub use kube_api::{ApiWeather, Collection, KubeApi, Role, Seen};
 pub use ordinary::OrdinaryServer;
 pub use pki::{Authority, Leaf};
 pub use program::{Folder, Program, gatewayctl};
+pub use real_api::RealApi;
 pub use relay::{Relay, Weather};
 pub use tools::tool;
 pub use upstream::{Reply, ScriptedServer};

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -73,7 +73,15 @@ pub struct Program {
     child: Child,
     log: Arc<Mutex<String>>,
     admin: Option<SocketAddr>,
+    /// Let go of, the program ends.
+    leash: Option<ChildStdin>,
 }
+
+/// Runs a command until standard input ends, kills it then, and removes the folder that is named first.
+const LEASH: &str = r#"folder=$1; shift; exec 3<&0
+"$@" 3<&- & child=$!
+{ cat <&3 >/dev/null; kill -9 $child; [ -z "$folder" ] || { sleep 0.1; rm -rf -- "$folder"; }; } 2>/dev/null &
+exec 3<&-; wait $child"#;
 
 impl Program {
     /// Starts one of our programs.
@@ -97,7 +105,22 @@ impl Program {
         let log = Arc::new(Mutex::new(String::new()));
         keep(child.stdout.take(), &log);
         keep(child.stderr.take(), &log);
-        Self { name: name.to_owned(), child, log, admin: None }
+        Self { name: name.to_owned(), child, log, admin: None, leash: None }
+    }
+
+    /// Starts any command, which ends with this process even where nothing is dropped, as it is with what is kept in
+    /// statics. What is in `folder` goes with it.
+    pub fn start_on_leash(name: &str, command: &Command, folder: Option<&Path>) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", LEASH, "leash"]).arg(folder.unwrap_or(Path::new("")));
+        shell.arg(command.get_program()).args(command.get_args());
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = shell.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let log = Arc::new(Mutex::new(String::new()));
+        keep(child.stdout.take(), &log);
+        keep(child.stderr.take(), &log);
+        let leash = child.stdin.take();
+        Self { name: name.to_owned(), child, log, admin: None, leash }
     }
 
     /// The same program, whose admin HTTP is at that address.
@@ -164,9 +187,16 @@ impl Program {
 
     /// Kills it at once, as a crash would.
     pub fn kill(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
+        if self.leash.take().is_none() {
+            // It may have ended by itself.
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
+    }
+
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// Waits until it ends by itself.
@@ -234,9 +264,19 @@ pub fn send_signal(signal: &str, to: &str) {
 
 /// Status and body of an HTTP page; none when nobody answers.
 pub fn http_get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    http(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"))
+}
+
+/// Status and body of what is answered to JSON that is posted; none when nobody answers.
+pub fn http_post(address: SocketAddr, path: &str, json: &str) -> Option<(u16, String)> {
+    let length = json.len();
+    http(address, &format!("POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n{json}"))
+}
+
+fn http(address: SocketAddr, request: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(patience())).ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;

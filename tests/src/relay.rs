@@ -30,6 +30,8 @@ pub struct Relay {
 struct Shared {
     weather: Mutex<Weather>,
     accepted: AtomicUsize,
+    /// Connections that were made before this count changed are cut.
+    cuts: AtomicUsize,
     stopped: AtomicBool,
 }
 
@@ -41,6 +43,7 @@ impl Relay {
         let shared = Arc::new(Shared {
             weather: Mutex::new(Weather::Fair),
             accepted: AtomicUsize::new(0),
+            cuts: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -71,6 +74,11 @@ impl Relay {
         *self.shared.weather.lock().unwrap() = weather;
     }
 
+    /// Cuts the connections that stand; new ones may come.
+    pub fn cut(&self) {
+        self.shared.cuts.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// How many connections have come.
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
@@ -94,13 +102,13 @@ impl Shared {
 /// Carries octets one way until an end or a cut.
 fn pipe(from: &TcpStream, to: &TcpStream, shared: &Arc<Shared>) {
     let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else { return };
-    let shared = Arc::clone(shared);
+    let (shared, cuts) = (Arc::clone(shared), shared.cuts.load(Ordering::SeqCst));
     // Wakes now and then to look at the weather.
     let _ = from.set_read_timeout(Some(Duration::from_millis(10)));
     let _ = to.set_nodelay(true);
     std::thread::spawn(move || {
         let mut buffer = [0; 16_384];
-        while shared.weather() != Weather::Cut {
+        while shared.weather() != Weather::Cut && shared.cuts.load(Ordering::SeqCst) == cuts {
             let length = match (shared.weather(), from.read(&mut buffer)) {
                 (_, Ok(0)) => break,
                 (_, Ok(length)) => length,

@@ -11,7 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Chart, NAMESPACE, containers, list, pod_specs, rendered, the};
+use strait_tests::chart::NAMESPACE;
+
+use super::{Chart, containers, list, pod_specs, rendered, the};
 
 #[test]
 fn helm_finds_no_fault() {

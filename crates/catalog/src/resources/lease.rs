@@ -40,6 +40,8 @@ pub(super) struct Candidate {
     seen: Option<(Held, Instant)>,
     /// When we gave the last sign of life; none while we do not hold it.
     renewed: Option<Instant>,
+    /// Whether the server refused when it was asked last: the log has one line for a series of that.
+    refused: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -89,7 +91,7 @@ impl Held {
 
 impl Candidate {
     pub(super) fn new(api: Api, name: &'static str, identity: String, times: LeaseTimes) -> Self {
-        Self { api, name, identity, times, seen: None, renewed: None }
+        Self { api, name, identity, times, seen: None, renewed: None, refused: false }
     }
 
     /// Takes the lease if it is free, holds it on if it is ours and due, and says whether we hold it. To be asked more
@@ -99,11 +101,12 @@ impl Candidate {
         if held.is_some_and(|renewed| renewed.elapsed() < self.times.renew) {
             return true;
         }
-        match self.take().await {
+        let taken = self.take().await;
+        self.note(taken.as_ref().err());
+        match taken {
             Ok(true) => self.renewed = Some(Instant::now()),
             Ok(false) => self.renewed = None,
-            Err(fault) => {
-                tracing::debug!(lease = self.name, %fault, "the lease cannot be had");
+            Err(_) => {
                 // Before another may take it, we must not count on it.
                 self.renewed = held.filter(|renewed| renewed.elapsed() < self.times.duration.mul_f64(0.7));
             }
@@ -114,6 +117,18 @@ impl Candidate {
             _ => {}
         }
         self.renewed.is_some()
+    }
+
+    /// Tells why it cannot be had. That the server is away is told by whoever follows the resources.
+    fn note(&mut self, fault: Option<&WatchFault>) {
+        let refusal = fault.filter(|fault| matches!(fault, WatchFault::Forbidden { .. } | WatchFault::Refused { .. }));
+        match (std::mem::replace(&mut self.refused, refusal.is_some()), refusal, fault) {
+            (false, Some(fault), _) => {
+                tracing::warn!(lease = self.name, %fault, "the lease cannot be had: this replica writes no status");
+            }
+            (_, _, Some(fault)) => tracing::debug!(lease = self.name, %fault, "the lease cannot be had"),
+            _ => {}
+        }
     }
 
     /// Gives it up, so that another need not wait.

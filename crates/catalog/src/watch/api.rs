@@ -198,10 +198,15 @@ impl Api {
     ) -> Result<Lines, WatchFault> {
         let unusable = |what| WatchFault::Unusable { resource: collection.resource, what };
         let request = request.map_err(|error| unusable(root_of(&error)))?;
-        let client = match &self.client {
-            Some(client) => client,
-            None => self.client.insert(self.access.client().await?),
-        };
+        if let Some(kept) = &self.client {
+            match kept.request_stream(request.clone()).await.map_err(|error| WatchFault::of(error, verb, collection)) {
+                Ok(body) => return Ok(Box::pin(body)),
+                // Its token may be an old one, which has been replaced where it was read from.
+                Err(WatchFault::Unauthorized) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let client = self.client.insert(self.access.client().await?);
         let body = client.request_stream(request).await.map_err(|error| WatchFault::of(error, verb, collection))?;
         Ok(Box::pin(body))
     }
