@@ -4,6 +4,7 @@
 //! Needs `KUBEBUILDER_ASSETS`, and `helm`: `cargo test -p strait-tests -- --ignored` runs these, and those of other
 //! tests that have a real server in their names.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic with its cause is the report")]
+#![allow(clippy::print_stdout, reason = "what was measured, and what each right is for, is told with --nocapture")]
 
 mod access;
 mod charts;

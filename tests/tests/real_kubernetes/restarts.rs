@@ -78,9 +78,10 @@ fn what_the_schema_cannot_see_becomes_a_condition() {
     };
     let damaged = "-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n";
     // (what is applied, reason, part of the message)
+    // Of two that were made in one second the first by name is in force.
     let cases: [(Value, &str, &str); 4] = [
         (with("damaged", "trustBundle", damaged), "BadTrustBundle", "certificate"),
-        (with("below", "suffix", "x.cluster-b.example.com"), "SuffixTaken", "peer cluster-b"),
+        (with("x-below", "suffix", "x.cluster-b.example.com"), "SuffixTaken", "peer cluster-b"),
         (with("home", "suffix", SUFFIX), "SuffixNotAllowed", "this cluster's own suffix"),
         (with("stranger", "trustDomain", "other.example.com"), "BadTrustBundle", "other.example.com"),
     ];
