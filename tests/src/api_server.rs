@@ -72,6 +72,22 @@ pub fn a_real_one() -> Box<dyn ApiServer> {
 /// Tests that take a [`StartApi`], over each kind of API server.
 #[macro_export]
 macro_rules! over_each_api_server {
+    (async $($name:ident),* $(,)?) => {
+        mod over_ours {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name($crate::api_server::ours).await;
+            })*
+        }
+
+        mod over_a_real_one {
+            $(#[tokio::test]
+            #[ignore = "needs KUBEBUILDER_ASSETS"]
+            async fn $name() {
+                super::$name($crate::api_server::a_real_one).await;
+            })*
+        }
+    };
     ($($name:ident),* $(,)?) => {
         mod over_ours {
             $(#[test]

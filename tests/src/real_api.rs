@@ -188,7 +188,11 @@ impl RealApi {
             let collection = Collection::new(group, "v1", plural);
             for object in list(&self.must("GET", &Self::path(&collection, ""), &Value::Null)["items"]) {
                 let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
-                if !matches!(text("namespace"), "default" | "kube-system" | "kube-public" | "kube-node-lease") {
+                let is_its_own = match plural {
+                    "services" | "endpointslices" => text("name") == "kubernetes",
+                    _ => text("namespace") != NAMESPACE && text("namespace").starts_with("kube-"),
+                };
+                if !is_its_own {
                     self.delete(&collection, text("namespace"), text("name"));
                 }
             }

@@ -108,7 +108,8 @@ fn pipe(from: &TcpStream, to: &TcpStream, shared: &Arc<Shared>) {
     let _ = to.set_nodelay(true);
     std::thread::spawn(move || {
         let mut buffer = [0; 16_384];
-        while shared.weather() != Weather::Cut && shared.cuts.load(Ordering::SeqCst) == cuts {
+        let is_cut = || shared.weather() == Weather::Cut || shared.cuts.load(Ordering::SeqCst) != cuts;
+        while !is_cut() {
             let length = match (shared.weather(), from.read(&mut buffer)) {
                 (_, Ok(0)) => break,
                 (_, Ok(length)) => length,
@@ -119,6 +120,10 @@ fn pipe(from: &TcpStream, to: &TcpStream, shared: &Arc<Shared>) {
                 }
                 (_, Err(_)) => break,
             };
+            // What came after the cut does not pass.
+            if is_cut() {
+                break;
+            }
             match shared.weather() {
                 Weather::Slow(delay) => std::thread::sleep(delay),
                 // What is lost here is lost: the connection is no good any more, as in life.

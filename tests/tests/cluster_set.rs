@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use strait_catalog::{ApiAccess, ApiTimes, CatalogFeed, FeedSettings, SetState, SyncState};
 use strait_tests::client::tls;
-use strait_tests::{Cluster, ClusterPlan, Collection, Folder, Home, KubeApi, Leaf, lines, query, until};
+use strait_tests::{
+    ApiServer, Cluster, ClusterPlan, Collection, Folder, Home, Leaf, StartApi, lines, over_each_api_server, query,
+    until,
+};
 use strait_wire::{Ede, Message, Rcode};
 
 const WEB: &str = "web.shop.svc.clusterset.local";
@@ -25,16 +28,24 @@ fn imports() -> Collection {
     multicluster("v1beta1", "serviceimports")
 }
 
+over_each_api_server!(
+    definitions_that_come_later_and_go_are_noticed,
+    clusters_share_what_they_export_and_what_is_near_comes_first,
+    imports_are_told_as_they_are_and_nobody_who_could_know_is_denied,
+    only_peers_that_may_fill_the_zone,
+    clusters_that_are_called_the_same_are_told,
+);
+
 /// The Kubernetes API of a cluster with something in the namespace `shop`.
 struct Kubernetes {
-    api: KubeApi,
+    api: Box<dyn ApiServer>,
     folder: Folder,
 }
 
 impl Kubernetes {
     /// With the definitions of exports and imports.
-    fn start() -> Self {
-        let api = KubeApi::start();
+    fn start(start: StartApi) -> Self {
+        let api = start();
         api.serve(exports());
         api.serve(imports());
         api.apply(&Collection::core("namespaces"), "", "shop", json!({}));
@@ -92,9 +103,8 @@ fn wait_for_rcode(cluster: &Cluster, name: &str, rcode: Rcode) -> Message {
     cluster.ask(name, "A")
 }
 
-#[test]
-fn definitions_that_come_later_and_go_are_noticed() {
-    let kubernetes = Kubernetes::start();
+fn definitions_that_come_later_and_go_are_noticed(start: StartApi) {
+    let kubernetes = Kubernetes::start(start);
     for collection in [exports(), imports()] {
         kubernetes.api.withdraw(collection);
     }
@@ -139,9 +149,8 @@ fn definitions_that_come_later_and_go_are_noticed() {
     runtime.block_on(feed.stop());
 }
 
-#[test]
-fn clusters_share_what_they_export_and_what_is_near_comes_first() {
-    let [ka, kb, kc] = [(); 3].map(|()| Kubernetes::start());
+fn clusters_share_what_they_export_and_what_is_near_comes_first(start: StartApi) {
+    let [ka, kb, kc] = [(); 3].map(|()| Kubernetes::start(start));
     for (kubernetes, number) in [(&ka, 1), (&kb, 2), (&kc, 3)] {
         kubernetes.service("web", &format!("10.9{number}.0.1"), &format!("10.{number}.0.5"), true);
         kubernetes.service("db", "None", &format!("10.{number}.0.6"), true);
@@ -210,9 +219,8 @@ fn clusters_share_what_they_export_and_what_is_near_comes_first() {
     wait_for(&a, WEB, &["10.91.0.2"]);
 }
 
-#[test]
-fn imports_are_told_as_they_are_and_nobody_who_could_know_is_denied() {
-    let (ka, kb) = (Kubernetes::start(), Kubernetes::start());
+fn imports_are_told_as_they_are_and_nobody_who_could_know_is_denied(start: StartApi) {
+    let (ka, kb) = (Kubernetes::start(start), Kubernetes::start(start));
     kb.service("far", "10.92.0.2", "10.2.0.2", true);
     kb.export("far");
     ka.import(
@@ -241,9 +249,8 @@ fn imports_are_told_as_they_are_and_nobody_who_could_know_is_denied() {
     wait_for(&a, WEB, &["10.42.0.1"]);
 }
 
-#[test]
-fn only_peers_that_may_fill_the_zone() {
-    let (ka, kb, kc) = (Kubernetes::start(), Kubernetes::start(), Kubernetes::start());
+fn only_peers_that_may_fill_the_zone(start: StartApi) {
+    let (ka, kb, kc) = (Kubernetes::start(start), Kubernetes::start(start), Kubernetes::start(start));
     kb.service("from-b", "10.92.0.2", "10.2.0.2", true);
     kb.export("from-b");
     kc.service("from-c", "10.93.0.2", "10.3.0.2", true);
@@ -263,9 +270,8 @@ fn only_peers_that_may_fill_the_zone() {
     assert_eq!(a.resolve("from-c.shop.svc.cluster-c.example.com").len(), 1);
 }
 
-#[test]
-fn clusters_that_are_called_the_same_are_told() {
-    let (ka, kb) = (Kubernetes::start(), Kubernetes::start());
+fn clusters_that_are_called_the_same_are_told(start: StartApi) {
+    let (ka, kb) = (Kubernetes::start(start), Kubernetes::start(start));
     let called = |kubernetes: &Kubernetes, name: &str, id: &str| {
         let path = kubernetes.folder.write("kubeconfig", kubernetes.api.kubeconfig("gateway"));
         ClusterPlan::new(

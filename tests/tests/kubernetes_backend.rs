@@ -8,8 +8,8 @@ use strait_tests::client::tls;
 use strait_tests::cluster::Gateway;
 use strait_tests::program::{binary, run};
 use strait_tests::{
-    ApiWeather, Cluster, ClusterPlan, Collection, Folder, Home, KubeApi, Leaf, Program, ScriptedServer, TlsIdentity,
-    lines, query, until,
+    ApiServer, ApiWeather, Cluster, ClusterPlan, Collection, Folder, Home, Leaf, Program, ScriptedServer, StartApi,
+    TlsIdentity, lines, over_each_api_server, query, until,
 };
 use strait_wire::{Ede, Message, Name, Rcode, RecordType};
 
@@ -17,7 +17,7 @@ const B: &str = "cluster-b.example.com";
 
 /// A Kubernetes API with something of everything in the namespace `shop`.
 struct Kubernetes {
-    api: KubeApi,
+    api: Box<dyn ApiServer>,
     folder: Folder,
 }
 
@@ -29,13 +29,24 @@ fn slices() -> Collection {
     Collection::new("discovery.k8s.io", "v1", "endpointslices")
 }
 
+over_each_api_server!(
+    a_peer_is_told_every_kind_of_service_under_the_suffix,
+    names_at_home_are_for_agents_of_this_cluster_alone,
+    an_agent_takes_the_home_zone_from_its_gateway,
+    what_is_not_known_yet_is_not_denied,
+    without_the_api_server_answers_go_on_and_are_said_to_be_stale,
+    killed_at_any_moment_it_starts_again_with_what_it_knew,
+);
+
 impl Kubernetes {
-    fn start() -> Self {
-        let kubernetes = Self { api: KubeApi::start(), folder: Folder::new() };
+    fn start(start: StartApi) -> Self {
+        let kubernetes = Self { api: start(), folder: Folder::new() };
         let api = &kubernetes.api;
         api.apply(&Collection::core("namespaces"), "", "shop", json!({}));
         let ports = json!([{ "name": "http", "protocol": "TCP", "port": 80 }]);
-        kubernetes.service("web", json!({ "clusterIPs": ["10.96.0.1", "fd00:96::1"], "ports": ports }));
+        let both = json!({ "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00:96::1"],
+            "ipFamilyPolicy": "RequireDualStack", "ports": ports });
+        kubernetes.service("web", both);
         kubernetes.service("db", json!({ "clusterIP": "None", "ports": ports }));
         kubernetes.service("out", json!({ "type": "ExternalName", "externalName": "www.example.org" }));
         kubernetes.service("alias", json!({ "type": "ExternalName", "externalName": "web.shop.svc.cluster.local" }));
@@ -51,7 +62,10 @@ impl Kubernetes {
         kubernetes
     }
 
-    fn service(&self, name: &str, spec: Value) {
+    fn service(&self, name: &str, mut spec: Value) {
+        if spec["ports"].is_null() && spec["type"] != "ExternalName" {
+            spec["ports"] = json!([{ "port": 80 }]);
+        }
         self.api.apply(&services(), "shop", name, json!({ "spec": spec }));
     }
 
@@ -87,9 +101,8 @@ fn names(records: &[strait_wire::Record]) -> Vec<String> {
     names
 }
 
-#[test]
-fn a_peer_is_told_every_kind_of_service_under_the_suffix() {
-    let kubernetes = Kubernetes::start();
+fn a_peer_is_told_every_kind_of_service_under_the_suffix(start: StartApi) {
+    let kubernetes = Kubernetes::start(start);
     let b = kubernetes.cluster("ttl: 7", "");
     let a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).start();
     b.add_peer(&a, &a.endpoints("tls"));
@@ -144,9 +157,8 @@ fn a_peer_is_told_every_kind_of_service_under_the_suffix() {
     until("a service that went", || a.ask(&format!("new.shop.svc.{B}"), "A").rcode == Rcode::NXDOMAIN);
 }
 
-#[test]
-fn names_at_home_are_for_agents_of_this_cluster_alone() {
-    let kubernetes = Kubernetes::start();
+fn names_at_home_are_for_agents_of_this_cluster_alone(start: StartApi) {
+    let kubernetes = Kubernetes::start(start);
     let b = ClusterPlan::new("cluster-b", kubernetes.home("")).gateway("reverse: [10.96.0.0/12]").start();
     let a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).start();
     b.add_peer(&a, &a.endpoints("tls"));
@@ -173,9 +185,8 @@ fn names_at_home_are_for_agents_of_this_cluster_alone() {
     assert_eq!(lines(&told), [format!("{address}. PTR web.shop.svc.{B}.")]);
 }
 
-#[test]
-fn an_agent_takes_the_home_zone_from_its_gateway() {
-    let kubernetes = Kubernetes::start();
+fn an_agent_takes_the_home_zone_from_its_gateway(start: StartApi) {
+    let kubernetes = Kubernetes::start(start);
     let upstream = ScriptedServer::with_address("192.0.2.80");
     let plan = ClusterPlan::new("cluster-b", kubernetes.home(""));
     let mut b = plan
@@ -233,9 +244,8 @@ fn wait_readiness(gateway: &Gateway, status: u16, words: &[&str]) {
     });
 }
 
-#[test]
-fn what_is_not_known_yet_is_not_denied() {
-    let kubernetes = Kubernetes::start();
+fn what_is_not_known_yet_is_not_denied(start: StartApi) {
+    let kubernetes = Kubernetes::start(start);
     let mut b = kubernetes.cluster("", "");
     let a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).start();
     b.add_peer(&a, &a.endpoints("tls"));
@@ -279,9 +289,8 @@ fn what_is_not_known_yet_is_not_denied() {
     assert_eq!(b.gateway().program().metric("strait_catalog_age_seconds"), 0.0);
 }
 
-#[test]
-fn without_the_api_server_answers_go_on_and_are_said_to_be_stale() {
-    let kubernetes = Kubernetes::start();
+fn without_the_api_server_answers_go_on_and_are_said_to_be_stale(start: StartApi) {
+    let kubernetes = Kubernetes::start(start);
     kubernetes.service("old", json!({ "clusterIP": "10.96.0.9" }));
     let mut b = kubernetes.cluster("staleAfter: 1s", "");
     let agent = b.authority().issue(&Leaf::of(&format!("spiffe://{B}/node-agent/node-1")));
@@ -321,9 +330,8 @@ fn without_the_api_server_answers_go_on_and_are_said_to_be_stale() {
     assert_eq!(b.gateway().program().metric("strait_catalog_stale"), 0.0);
 }
 
-#[test]
-fn killed_at_any_moment_it_starts_again_with_what_it_knew() {
-    let kubernetes = Kubernetes::start();
+fn killed_at_any_moment_it_starts_again_with_what_it_knew(start: StartApi) {
+    let kubernetes = Kubernetes::start(start);
     let mut b = kubernetes.cluster("", "");
     let agent = b.authority().issue(&Leaf::of(&format!("spiffe://{B}/node-agent/node-1")));
     let (web, file) = (format!("web.shop.svc.{B}"), b.folder.path("catalog"));
@@ -344,7 +352,7 @@ fn killed_at_any_moment_it_starts_again_with_what_it_knew() {
 
 #[test]
 fn a_way_to_the_api_server_that_cannot_be_known_ends_the_gateway_at_its_start() {
-    let kubernetes = Kubernetes::start();
+    let kubernetes = Kubernetes::start(strait_tests::api_server::ours);
     let b = kubernetes.cluster("", "");
     // It has a context, as the check wants it, and leads nowhere.
     kubernetes

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use strait_tests::{
-    Cluster, ClusterPlan, Collection, Folder, Home, KubeApi, Reply, ScriptedServer, ask, ask_udp, lines, query, until,
+    ApiServer, Cluster, ClusterPlan, Collection, Folder, Home, Reply, ScriptedServer, StartApi, ask, ask_udp, lines,
+    over_each_api_server, query, until,
 };
 use strait_wire::{Class, Message, Rcode, Rdata, Record, RecordType};
 
@@ -14,17 +15,19 @@ const B: &str = "cluster-b.example.com";
 const WEB: &str = "1.0.96.10.in-addr.arpa";
 
 /// A Kubernetes API with services of these addresses: (namespace, name, address).
-fn kubernetes(services: &[(&str, &str, &str)]) -> (KubeApi, Folder, Home) {
-    let (api, folder) = (KubeApi::start(), Folder::new());
+fn kubernetes(start: StartApi, services: &[(&str, &str, &str)]) -> (Box<dyn ApiServer>, Folder, Home) {
+    let (api, folder) = (start(), Folder::new());
     for (namespace, name, address) in services {
         api.apply(&Collection::core("namespaces"), "", namespace, json!({}));
-        let spec = json!({ "spec": { "clusterIPs": [address] } });
+        let spec = json!({ "spec": { "clusterIP": address, "clusterIPs": [address], "ports": [{ "port": 80 }] } });
         api.apply(&Collection::core("services"), namespace, name, spec);
     }
     let path = folder.write("kubeconfig", api.kubeconfig("gateway"));
     let home = Home::Kubernetes(format!("kubeconfig: {}", path.display()));
     (api, folder, home)
 }
+
+over_each_api_server!(addresses_of_a_peer_are_asked_of_it_as_long_as_it_advertises_them,);
 
 /// The DNS of a cluster in which every address is that of one service.
 fn cluster_dns(service: &'static str) -> (ScriptedServer, Home) {
@@ -84,11 +87,10 @@ fn advertise_instead(cluster: &mut Cluster, before: &str, after: &str) {
     cluster.gateways[0].revive();
 }
 
-#[test]
-fn addresses_of_a_peer_are_asked_of_it_as_long_as_it_advertises_them() {
+fn addresses_of_a_peer_are_asked_of_it_as_long_as_it_advertises_them(start: StartApi) {
     let services =
         [("shop", "web", "10.96.0.1"), ("kube-system", "secret", "10.96.0.2"), ("shop", "other", "10.200.0.1")];
-    let (_api, _folder, home) = kubernetes(&services);
+    let (_api, _folder, home) = kubernetes(start, &services);
     let mut b = ClusterPlan::new("cluster-b", home).gateway("reverse: [10.96.0.0/12]").start();
     let mut a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).start();
     ask_each_other(&a, &b);

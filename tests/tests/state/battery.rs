@@ -30,6 +30,12 @@ impl Place for File {
 /// Each time another replica.
 struct Api(Cluster, std::cell::Cell<u32>);
 
+impl Api {
+    fn at(start: StartApi) -> Self {
+        Self(Cluster::new(start), std::cell::Cell::new(0))
+    }
+}
+
 impl Place for Api {
     type Store = KubernetesStore;
 
@@ -52,7 +58,15 @@ macro_rules! battery {
         mod over_an_api_server {
             $(#[tokio::test]
             async fn $name() {
-                super::$name(super::Api(super::Cluster::new(), std::cell::Cell::new(0))).await;
+                super::$name(super::Api::at(strait_tests::api_server::ours)).await;
+            })*
+        }
+
+        mod over_a_real_api_server {
+            $(#[tokio::test]
+            #[ignore = "needs KUBEBUILDER_ASSETS"]
+            async fn $name() {
+                super::$name(super::Api::at(strait_tests::api_server::a_real_one)).await;
             })*
         }
     };

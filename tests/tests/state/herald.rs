@@ -7,6 +7,16 @@ use strait_tests::{ApiWeather, Role};
 
 use super::*;
 
+over_each_api_server!(
+    async
+    conditions_and_events_say_what_has_become_of_a_peer,
+    one_replica_writes_and_another_takes_over_when_it_gives_up,
+    a_lease_is_taken_when_it_has_not_changed_for_its_time_whatever_its_clock_says,
+    who_cannot_renew_writes_no_more,
+    each_verb_that_it_needs_is_needed,
+    an_api_server_that_goes_and_comes_leaves_the_status_right,
+);
+
 /// A peer that is seen as the test says.
 #[derive(Default)]
 struct Seen(Mutex<Observation>);
@@ -66,9 +76,8 @@ impl Cluster {
     }
 }
 
-#[tokio::test]
-async fn conditions_and_events_say_what_has_become_of_a_peer() {
-    let cluster = Cluster::new();
+async fn conditions_and_events_say_what_has_become_of_a_peer(start: StartApi) {
+    let cluster = Cluster::new(start);
     let (store, seen) = (cluster.replica("first").await, Arc::<Seen>::default());
     seen.set(true, 1, "2 of 2 endpoints answer");
     cluster.kubectl_apply("cluster-b", manifest(&record("cluster-b")));
@@ -116,9 +125,8 @@ async fn conditions_and_events_say_what_has_become_of_a_peer() {
     herald.stop().await;
 }
 
-#[tokio::test]
-async fn one_replica_writes_and_another_takes_over_when_it_gives_up() {
-    let cluster = Cluster::new();
+async fn one_replica_writes_and_another_takes_over_when_it_gives_up(start: StartApi) {
+    let cluster = Cluster::new(start);
     let seen = Arc::<Seen>::default();
     seen.set(true, 1, "");
     let stores = [cluster.replica("first").await, cluster.replica("second").await];
@@ -140,9 +148,8 @@ async fn one_replica_writes_and_another_takes_over_when_it_gives_up() {
     assert_eq!(cluster.holder(), "");
 }
 
-#[tokio::test]
-async fn a_lease_is_taken_when_it_has_not_changed_for_its_time_whatever_its_clock_says() {
-    let cluster = Cluster::new();
+async fn a_lease_is_taken_when_it_has_not_changed_for_its_time_whatever_its_clock_says(start: StartApi) {
+    let cluster = Cluster::new(start);
     // Of a replica that is gone, and whose clock was a year ahead.
     let held = |renewed: &str| json!({ "spec": { "holderIdentity": "gone", "leaseDurationSeconds": 1, "renewTime": renewed, "leaseTransitions": 4 } });
     cluster.api.apply(&leases(), NAMESPACE, "strait-gateway", held("2099-01-01T00:00:00.000000Z"));
@@ -162,9 +169,8 @@ async fn a_lease_is_taken_when_it_has_not_changed_for_its_time_whatever_its_cloc
     herald.stop().await;
 }
 
-#[tokio::test]
-async fn who_cannot_renew_writes_no_more() {
-    let cluster = Cluster::new();
+async fn who_cannot_renew_writes_no_more(start: StartApi) {
+    let cluster = Cluster::new(start);
     let (store, seen) = (cluster.replica("first").await, Arc::<Seen>::default());
     seen.set(true, 1, "");
     let herald = herald(&store, "first", &seen);
@@ -173,7 +179,7 @@ async fn who_cannot_renew_writes_no_more() {
         .until_conditions("cluster-b", ["Ready=True InForce", "Reachable=True LinksUp", "Agreed=True BothWays"])
         .await;
     // The lease becomes another's behind its back.
-    let other = json!({ "spec": { "holderIdentity": "other", "leaseDurationSeconds": 3_600, "renewTime": "x" } });
+    let other = json!({ "spec": { "holderIdentity": "other", "leaseDurationSeconds": 3_600, "renewTime": "2001-01-01T00:00:00.000000Z" } });
     cluster.api.apply(&leases(), NAMESPACE, "strait-gateway", other);
     let refused = || cluster.api.seen().iter().filter(|seen| seen.resource == "leases").count();
     let before = refused();
@@ -187,8 +193,7 @@ async fn who_cannot_renew_writes_no_more() {
     assert_eq!(cluster.holder(), "other");
 }
 
-#[tokio::test]
-async fn each_verb_that_it_needs_is_needed() {
+async fn each_verb_that_it_needs_is_needed(start: StartApi) {
     let needed = [
         ("get", "leases"),
         ("create", "leases"),
@@ -198,9 +203,9 @@ async fn each_verb_that_it_needs_is_needed() {
     ];
     let follow = [("list", "peers"), ("watch", "peers")];
     for missing in needed {
-        let cluster = Cluster::new();
+        let cluster = Cluster::new(start);
         let rights = needed.into_iter().filter(|right| *right != missing).chain(follow);
-        cluster.api.allow_only([("gateway", Role(rights.map(|(verb, what)| (verb, what.to_owned())).collect()))]);
+        cluster.api.allow_only(vec![("gateway", Role(rights.map(|(verb, what)| (verb, what.to_owned())).collect()))]);
         cluster.kubectl_apply("cluster-b", manifest(&record("cluster-b")));
         let (store, seen) = (cluster.replica("first").await, Arc::<Seen>::default());
         let herald = herald(&store, "first", &seen);
@@ -213,9 +218,8 @@ async fn each_verb_that_it_needs_is_needed() {
     }
 }
 
-#[tokio::test]
-async fn an_api_server_that_goes_and_comes_leaves_the_status_right() {
-    let cluster = Cluster::new();
+async fn an_api_server_that_goes_and_comes_leaves_the_status_right(start: StartApi) {
+    let cluster = Cluster::new(start);
     let (store, seen) = (cluster.replica("first").await, Arc::<Seen>::default());
     seen.set(true, 1, "");
     cluster.kubectl_apply("cluster-b", manifest(&record("cluster-b")));

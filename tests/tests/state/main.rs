@@ -15,7 +15,7 @@ use strait_catalog::{ApiAccess, ApiTimes, KubernetesStore, ResourceSettings};
 use strait_federation::{Directions, FileStore, Home, NamespacePolicy, PeerRecord};
 use strait_identity::{CertificateAuthority, TrustBundle};
 use strait_tests::program::Folder;
-use strait_tests::{Collection, KubeApi, patience};
+use strait_tests::{ApiServer, Collection, StartApi, over_each_api_server, patience};
 
 /// Whose resources they are.
 const NAMESPACE: &str = "strait-system";
@@ -74,13 +74,13 @@ fn times() -> ApiTimes {
 
 /// An API server that serves our resources, and replicas of a gateway that keep their peers there.
 struct Cluster {
-    api: KubeApi,
+    api: Box<dyn ApiServer>,
     folder: Folder,
 }
 
 impl Cluster {
-    fn new() -> Self {
-        let api = KubeApi::start();
+    fn new(start: StartApi) -> Self {
+        let api = start();
         api.serve(peers());
         Self { api, folder: Folder::new() }
     }

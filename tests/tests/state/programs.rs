@@ -5,6 +5,13 @@ use strait_tests::{ApiWeather, Cluster as Programs, ClusterPlan, Home, gatewayct
 
 use super::*;
 
+over_each_api_server!(
+    a_gateway_that_waits_for_its_peers_says_so_on_its_socket,
+    a_copy_that_is_damaged_is_set_aside_and_the_log_says_where,
+    the_metrics_tell_who_writes_and_whether_peers_are_followed_and_in_force,
+    replicas_share_their_peers_and_answer_without_the_api_server,
+);
+
 /// Runs `gatewayctl` at one of the gateways.
 fn ctl(cluster: &Programs, gateway: usize, arguments: &[&str]) -> String {
     let socket = cluster.gateways[gateway].seat.socket.to_string_lossy().into_owned();
@@ -15,12 +22,11 @@ fn is_listed(cluster: &Programs, gateway: usize, peer: &str) -> bool {
     ctl(cluster, gateway, &["peer", "list"]).contains(peer)
 }
 
-#[test]
-fn a_gateway_that_waits_for_its_peers_says_so_on_its_socket() {
-    let api = KubeApi::start();
+fn a_gateway_that_waits_for_its_peers_says_so_on_its_socket(start: StartApi) {
+    let api = start();
     api.serve(peers());
     let home = Home::Zones(&["web.shop.svc A 10.1.0.1"]);
-    let mut a = ClusterPlan::new("cluster-a", home).state_in(&api).start();
+    let mut a = ClusterPlan::new("cluster-a", home).state_in(&*api).start();
     // Without the definition, and without a copy.
     a.gateways[0].kill();
     api.withdraw(peers());
@@ -40,11 +46,10 @@ fn a_gateway_that_waits_for_its_peers_says_so_on_its_socket() {
 }
 
 /// It is said in one line, which says what has become of the file and no more than is so.
-#[test]
-fn a_copy_that_is_damaged_is_set_aside_and_the_log_says_where() {
-    let api = KubeApi::start();
+fn a_copy_that_is_damaged_is_set_aside_and_the_log_says_where(start: StartApi) {
+    let api = start();
     api.serve(peers());
-    let mut a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).state_in(&api).start();
+    let mut a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).state_in(&*api).start();
     a.gateways[0].kill();
     std::fs::write(a.folder.path("gateway-0-peers.json"), "{\n  \"version\": x").unwrap();
     a.gateways[0].revive();
@@ -73,12 +78,11 @@ fn an_api_server_that_hangs_is_said_to_and_whether_the_change_may_still_come() {
 }
 
 /// Two gateways of a cluster: what their metrics say of the peers they share.
-#[test]
-fn the_metrics_tell_who_writes_and_whether_peers_are_followed_and_in_force() {
-    let api = KubeApi::start();
+fn the_metrics_tell_who_writes_and_whether_peers_are_followed_and_in_force(start: StartApi) {
+    let api = start();
     api.serve(peers());
     let mut a =
-        ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).gateways(2).state_in(&api).start();
+        ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).gateways(2).state_in(&*api).start();
     let of_all = |a: &mut Programs, name: &str| -> Vec<f64> {
         a.gateways.iter_mut().map(|gateway| gateway.program().metric(name)).collect()
     };
@@ -104,12 +108,11 @@ fn the_metrics_tell_who_writes_and_whether_peers_are_followed_and_in_force() {
 }
 
 /// cluster-a, whose two gateways share their peers, and cluster-b, which asks them.
-#[test]
-fn replicas_share_their_peers_and_answer_without_the_api_server() {
-    let api = KubeApi::start();
+fn replicas_share_their_peers_and_answer_without_the_api_server(start: StartApi) {
+    let api = start();
     api.serve(peers());
     let home = Home::Zones(&["web.shop.svc A 10.1.0.1", "dns.kube-system.svc A 10.1.0.2"]);
-    let mut a = ClusterPlan::new("cluster-a", home).gateways(2).state_in(&api).start();
+    let mut a = ClusterPlan::new("cluster-a", home).gateways(2).state_in(&*api).start();
     let b = ClusterPlan::new("cluster-b", Home::Zones(&["web.shop.svc A 10.2.0.1"])).start();
 
     // Added at one, in force at both, and a resource like any other.

@@ -6,6 +6,22 @@ use strait_tests::{ApiWeather, Role};
 
 use super::*;
 
+over_each_api_server!(
+    async
+    what_one_replica_adds_is_in_force_at_the_others_and_they_agree_on_its_generation,
+    kubectl_apply_and_peer_add_are_the_same_thing,
+    peers_of_other_namespaces_are_nobodys,
+    of_two_that_add_the_same_at_once_one_is_told,
+    a_write_that_meets_a_change_of_the_status_is_made_all_the_same,
+    without_the_api_server_the_last_peers_stay_and_nothing_is_changed,
+    a_change_right_after_the_start_waits_for_the_api_server_to_tell,
+    a_replica_that_starts_without_the_api_server_has_its_copy,
+    a_damaged_copy_is_set_aside,
+    without_the_api_server_and_without_a_copy_nothing_is_said,
+    without_the_resource_definition_it_is_said_how_to_install_it,
+    a_verb_that_is_missing_in_the_role_is_named,
+);
+
 async fn replicas(cluster: &Cluster) -> [(KubernetesStore, Federation); 2] {
     let one = async |name: &str| {
         let store = cluster.replica(name).await;
@@ -22,9 +38,8 @@ async fn until_names(federation: &Federation, expected: &[&str]) {
     until_async(&format!("the peers {expected:?}"), async || names(federation) == expected).await;
 }
 
-#[tokio::test]
-async fn what_one_replica_adds_is_in_force_at_the_others_and_they_agree_on_its_generation() {
-    let cluster = Cluster::new();
+async fn what_one_replica_adds_is_in_force_at_the_others_and_they_agree_on_its_generation(start: StartApi) {
+    let cluster = Cluster::new(start);
     let [(_, first), (_, second)] = replicas(&cluster).await;
     let generation = first.add(record("cluster-b"), OnExisting::Refuse).await.unwrap();
     until_names(&second, &["cluster-b"]).await;
@@ -35,9 +50,8 @@ async fn what_one_replica_adds_is_in_force_at_the_others_and_they_agree_on_its_g
     assert_eq!(first.current().generation(), second.current().generation());
 }
 
-#[tokio::test]
-async fn kubectl_apply_and_peer_add_are_the_same_thing() {
-    let cluster = Cluster::new();
+async fn kubectl_apply_and_peer_add_are_the_same_thing(start: StartApi) {
+    let cluster = Cluster::new(start);
     let [(_, first), (_, second)] = replicas(&cluster).await;
     let (b, c) = (record("cluster-b"), record("cluster-c"));
     cluster.kubectl_apply("cluster-b", manifest(&b));
@@ -63,9 +77,8 @@ async fn kubectl_apply_and_peer_add_are_the_same_thing() {
     }
 }
 
-#[tokio::test]
-async fn peers_of_other_namespaces_are_nobodys() {
-    let cluster = Cluster::new();
+async fn peers_of_other_namespaces_are_nobodys(start: StartApi) {
+    let cluster = Cluster::new(start);
     cluster.api.apply(&peers(), "elsewhere", "cluster-c", manifest(&record("cluster-c")));
     let [(_, first), _] = replicas(&cluster).await;
     first.add(record("cluster-b"), OnExisting::Refuse).await.unwrap();
@@ -74,7 +87,7 @@ async fn peers_of_other_namespaces_are_nobodys() {
 
 #[tokio::test]
 async fn a_bad_peer_is_refused_by_every_replica_alike_and_the_others_stay_in_force() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new(strait_tests::api_server::ours);
     let [first, second] = replicas(&cluster).await;
     first.1.add(record("cluster-b"), OnExisting::Refuse).await.unwrap();
     let taken = PeerRecord { suffix: "x.cluster-b.example.com".parse().unwrap(), ..record("a-taken") };
@@ -95,9 +108,8 @@ async fn a_bad_peer_is_refused_by_every_replica_alike_and_the_others_stay_in_for
     until_names(&first.1, &["a-taken", "cluster-c"]).await;
 }
 
-#[tokio::test]
-async fn of_two_that_add_the_same_at_once_one_is_told() {
-    let cluster = Cluster::new();
+async fn of_two_that_add_the_same_at_once_one_is_told(start: StartApi) {
+    let cluster = Cluster::new(start);
     let [(_, first), (_, second)] = replicas(&cluster).await;
     for round in 0..5 {
         let name = format!("cluster-{round}");
@@ -108,16 +120,15 @@ async fn of_two_that_add_the_same_at_once_one_is_told() {
     }
 }
 
-#[tokio::test]
-async fn a_write_that_meets_a_change_of_the_status_is_made_all_the_same() {
-    let cluster = Cluster::new();
+async fn a_write_that_meets_a_change_of_the_status_is_made_all_the_same(start: StartApi) {
+    let cluster = Cluster::new(start);
     let [(_, federation), _] = replicas(&cluster).await;
     let b = record("cluster-b");
     federation.add(b.clone(), OnExisting::Refuse).await.unwrap();
     for round in 0..20 {
         // The version that the replica knows of is old for a moment.
         let mut stored = cluster.stored("cluster-b").unwrap();
-        stored["status"] = json!({ "round": round });
+        stored["status"] = json!({ "observedGeneration": round });
         cluster.kubectl_apply("cluster-b", stored);
         let directions = if round % 2 == 0 { Directions::OutboundOnly } else { Directions::Both };
         federation.add(PeerRecord { directions, ..b.clone() }, OnExisting::Replace).await.unwrap();
@@ -126,9 +137,8 @@ async fn a_write_that_meets_a_change_of_the_status_is_made_all_the_same() {
     assert!(cluster.api.seen().iter().any(|seen| seen.verb == "patch" && seen.status == 409), "they have met");
 }
 
-#[tokio::test]
-async fn without_the_api_server_the_last_peers_stay_and_nothing_is_changed() {
-    let cluster = Cluster::new();
+async fn without_the_api_server_the_last_peers_stay_and_nothing_is_changed(start: StartApi) {
+    let cluster = Cluster::new(start);
     let [(store, first), (_, second)] = replicas(&cluster).await;
     first.add(record("cluster-b"), OnExisting::Refuse).await.unwrap();
     until_names(&second, &["cluster-b"]).await;
@@ -151,9 +161,8 @@ async fn without_the_api_server_the_last_peers_stay_and_nothing_is_changed() {
 }
 
 /// With a copy it knows peers at once, and the API server's a moment later: who changes them then need not try again.
-#[tokio::test]
-async fn a_change_right_after_the_start_waits_for_the_api_server_to_tell() {
-    let cluster = Cluster::new();
+async fn a_change_right_after_the_start_waits_for_the_api_server_to_tell(start: StartApi) {
+    let cluster = Cluster::new(start);
     let store = cluster.replica("first").await;
     Federation::open(store.clone(), home()).await.unwrap().add(record("cluster-b"), OnExisting::Refuse).await.unwrap();
     until_async("the copy", async || {
@@ -168,9 +177,8 @@ async fn a_change_right_after_the_start_waits_for_the_api_server_to_tell() {
     assert_eq!(names(&federation), ["cluster-b", "cluster-c"]);
 }
 
-#[tokio::test]
-async fn a_replica_that_starts_without_the_api_server_has_its_copy() {
-    let cluster = Cluster::new();
+async fn a_replica_that_starts_without_the_api_server_has_its_copy(start: StartApi) {
+    let cluster = Cluster::new(start);
     let store = cluster.replica("first").await;
     let federation = Federation::open(store.clone(), home()).await.unwrap();
     federation.add(record("cluster-b"), OnExisting::Refuse).await.unwrap();
@@ -193,9 +201,8 @@ async fn a_replica_that_starts_without_the_api_server_has_its_copy() {
     until_names(&federation, &[]).await;
 }
 
-#[tokio::test]
-async fn a_damaged_copy_is_set_aside() {
-    let cluster = Cluster::new();
+async fn a_damaged_copy_is_set_aside(start: StartApi) {
+    let cluster = Cluster::new(start);
     std::fs::write(cluster.copy("first"), "{").unwrap();
     cluster.kubectl_apply("cluster-b", manifest(&record("cluster-b")));
     let store = cluster.replica("first").await;
@@ -204,9 +211,8 @@ async fn a_damaged_copy_is_set_aside() {
 }
 
 /// Unknown is not absent: no set at all is better than an empty one, which would cut every peer and clear every agent.
-#[tokio::test]
-async fn without_the_api_server_and_without_a_copy_nothing_is_said() {
-    let cluster = Cluster::new();
+async fn without_the_api_server_and_without_a_copy_nothing_is_said(start: StartApi) {
+    let cluster = Cluster::new(start);
     cluster.kubectl_apply("cluster-b", manifest(&record("cluster-b")));
     cluster.api.set(ApiWeather::Gone);
     let store = cluster.replica("first").await;
@@ -219,9 +225,8 @@ async fn without_the_api_server_and_without_a_copy_nothing_is_said() {
     assert_eq!(names(&federation), ["cluster-b"]);
 }
 
-#[tokio::test]
-async fn without_the_resource_definition_it_is_said_how_to_install_it() {
-    let cluster = Cluster::new();
+async fn without_the_resource_definition_it_is_said_how_to_install_it(start: StartApi) {
+    let cluster = Cluster::new(start);
     cluster.api.withdraw(peers());
     let store = cluster.replica("first").await;
     until_async("the fault to be known", async || store.state().fault.is_some()).await;
@@ -233,16 +238,15 @@ async fn without_the_resource_definition_it_is_said_how_to_install_it() {
     until_async("all to be well", async || store.state().fault.is_none()).await;
 }
 
-#[tokio::test]
-async fn a_verb_that_is_missing_in_the_role_is_named() {
-    let cluster = Cluster::new();
+async fn a_verb_that_is_missing_in_the_role_is_named(start: StartApi) {
+    let cluster = Cluster::new(start);
     let all = ["list", "watch", "create", "patch", "delete"];
     let role = |without: &str| {
         Role(all.into_iter().filter(|verb| *verb != without).map(|verb| (verb, "peers".to_owned())).collect())
     };
     let b = record("cluster-b");
     for missing in ["create", "patch", "delete"] {
-        cluster.api.allow_only([("gateway", role(missing))]);
+        cluster.api.allow_only(vec![("gateway", role(missing))]);
         let store = cluster.replica(missing).await;
         let federation = Federation::open(store, home()).await.unwrap();
         let error = match missing {
@@ -259,7 +263,7 @@ async fn a_verb_that_is_missing_in_the_role_is_named() {
         assert!(error.contains(&format!("{missing:?} on the resource \"peers\"")), "{error}");
     }
     for missing in ["list", "watch"] {
-        cluster.api.allow_only([("gateway", role(missing))]);
+        cluster.api.allow_only(vec![("gateway", role(missing))]);
         let store = cluster.replica(missing).await;
         let is_named =
             |fault: WatchFault| fault.to_string().contains(&format!("{missing:?} on the resource \"peers\""));
