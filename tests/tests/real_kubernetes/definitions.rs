@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use strait_tests::{ApiServer as _, Collection, RealApi};
 
-use super::{Kubectl, peer};
+use super::{Kubectl, peer, zone};
 
 #[test]
 #[ignore = "needs KUBEBUILDER_ASSETS"]
@@ -13,7 +13,7 @@ fn the_server_takes_the_definitions_and_shows_their_columns() {
     kubectl.install_definitions();
     let definitions = Collection::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
     let names = api.names(&definitions);
-    assert!(names.contains(&"peers.strait.dev".to_owned()), "{names:?}");
+    assert!(["peers", "zones"].iter().all(|plural| names.contains(&format!("{plural}.strait.dev"))), "{names:?}");
     for name in names {
         let conditions = api.get(&definitions, "", &name).unwrap()["status"]["conditions"].clone();
         for condition in conditions.as_array().unwrap() {
@@ -45,14 +45,15 @@ fn with(mut object: Value, path: &str, value: Value) -> Value {
 
 #[test]
 #[ignore = "needs KUBEBUILDER_ASSETS"]
-fn bad_peers_are_refused_with_words() {
+fn bad_peers_and_zones_are_refused_with_words() {
     let api = RealApi::start();
     let kubectl = Kubectl::of(&api);
     kubectl.install_definitions();
     api.ensure_namespace("strait-system");
-    let create = |peer: Value, more: &str| {
-        let path = format!("/apis/strait.dev/v1alpha1/namespaces/strait-system/peers?fieldValidation=Strict{more}");
-        let (status, reply) = api.send("POST", &path, &peer);
+    let create = |object: Value, more: &str| {
+        let plural = if object["kind"] == "Zone" { "zones" } else { "peers" };
+        let path = format!("/apis/strait.dev/v1alpha1/namespaces/strait-system/{plural}?fieldValidation=Strict{more}");
+        let (status, reply) = api.send("POST", &path, &object);
         if status == 201 { Ok(reply) } else { Err(format!("{status} {}", reply["message"])) }
     };
     // (path, value, part of what is said)
@@ -105,4 +106,32 @@ fn bad_peers_are_refused_with_words() {
     create(one_way, "").unwrap();
     // What is left out has its default.
     assert_eq!(create(peer("cluster-b"), "").unwrap()["spec"]["directions"], "Both");
+
+    let record = |record: Value| json!([record]);
+    let cases = [
+        ("/spec/name", Value::Null, "spec.name: Required value"),
+        ("/spec/name", json!(7), "must be of type string"),
+        ("/spec/name", json!("a..example.com"), "spec.name: Invalid value"),
+        ("/spec/name", json!("a.ClusterSet.Local."), "what clusters share lies in clusterset.local"),
+        ("/spec/ttl", json!(-1), "spec.ttl: Invalid value"),
+        ("/spec/records", record(json!({ "name": "www", "type": "A" })), "a record has value or values"),
+        (
+            "/spec/records",
+            record(json!({ "name": "www", "type": "A", "value": "192.0.2.1", "values": ["192.0.2.2"] })),
+            "a record has value or values",
+        ),
+        ("/spec/records", record(json!({ "name": "www", "type": "?", "value": "x" })), "spec.records[0].type"),
+        (
+            "/spec/templates",
+            record(json!({ "match": "x", "type": "SOA", "answer": "x" })),
+            "spec.templates[0].type: Unsupported value",
+        ),
+        ("/spec/record", json!([]), "unknown field \\\"spec.record\\\""),
+    ];
+    for (path, value, words) in cases {
+        let error = create(with(zone("corp"), path, value.clone()), "").expect_err(path);
+        assert!(error.contains(words), "{path} {value}: {error}");
+        assert!(error.starts_with("422") || error.starts_with("400"), "{error}");
+    }
+    assert_eq!(create(zone("corp"), "").unwrap()["spec"]["ttl"], 300);
 }

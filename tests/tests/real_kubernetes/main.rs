@@ -24,6 +24,10 @@ fn peers() -> Collection {
     Collection::new("strait.dev", "v1alpha1", "peers")
 }
 
+fn zones() -> Collection {
+    Collection::new("strait.dev", "v1alpha1", "zones")
+}
+
 /// `kubectl` of an administrator.
 struct Kubectl {
     folder: Folder,
@@ -77,5 +81,13 @@ fn peer(name: &str) -> Value {
         "spec": {
             "suffix": suffix, "endpoints": ["tls://192.0.2.1:853"], "trustBundle": Authority::new(&suffix).certificate(),
         },
+    })
+}
+
+/// A zone that is as it should be.
+fn zone(name: &str) -> Value {
+    json!({
+        "apiVersion": "strait.dev/v1alpha1", "kind": "Zone", "metadata": { "name": name },
+        "spec": { "name": format!("{name}.example.net"), "records": [{ "name": "www", "type": "A", "value": "192.0.2.1" }] },
     })
 }

@@ -7,7 +7,7 @@ use strait_tests::client::tls;
 use strait_tests::{ApiServer as _, Collection, Leaf, TlsIdentity, lines, query, until};
 
 use super::release::{Release, SUFFIX};
-use super::{peer, peers};
+use super::{peer, peers, zone, zones};
 
 /// What the gateway tells an agent of its cluster of a name: an address, or why there is none.
 fn says(release: &Release, agent: &TlsIdentity, name: &str) -> String {
@@ -63,6 +63,23 @@ fn after_the_tenth_restart_answers_are_current_as_after_the_first() {
     until("every kind to be current", || gateway.metric("strait_catalog_age_seconds") == 0.0);
 }
 
+/// Applies what is bad, and finds it told in a condition and in an event.
+#[track_caller]
+fn judged(release: &Release, bad: &Value, collection: &Collection, reason: &str, part: &str) {
+    let (namespace, name) = ("--namespace=strait-system", bad["metadata"]["name"].as_str().unwrap());
+    release.kubectl.apply(std::slice::from_ref(bad), &[namespace]).unwrap();
+    until(&format!("{name} to be judged"), || release.condition(collection, name, "Ready").is_some());
+    let (condition, message) = release.condition(collection, name, "Ready").unwrap();
+    assert_eq!(condition, format!("False {reason}"), "{name}: {message}");
+    assert!(message.contains(part), "{name}: {message}");
+    // As whoever waits for it is told.
+    let resource = format!("{}/{name}", collection.plural);
+    release.kubectl.must(&["wait", "--for=condition=Ready=false", &resource, namespace, "--timeout=20s"]);
+    let kind = bad["kind"].as_str().unwrap();
+    let about = format!("--field-selector=involvedObject.name={name},involvedObject.kind={kind}");
+    until("an event", || release.kubectl.must(&["get", "events", &about, namespace]).contains(reason));
+}
+
 #[test]
 #[ignore = "needs KUBEBUILDER_ASSETS"]
 fn what_the_schema_cannot_see_becomes_a_condition() {
@@ -86,24 +103,26 @@ fn what_the_schema_cannot_see_becomes_a_condition() {
         (with("stranger", "trustDomain", "other.example.com"), "BadTrustBundle", "other.example.com"),
     ];
     for (bad, reason, part) in cases {
-        let name = bad["metadata"]["name"].as_str().unwrap().to_owned();
-        release.kubectl.apply(&[bad], &namespace).unwrap();
-        until(&format!("{name} to be judged"), || release.condition(&peers(), &name, "Ready").is_some());
-        let (condition, message) = release.condition(&peers(), &name, "Ready").unwrap();
-        assert_eq!(condition, format!("False {reason}"), "{name}: {message}");
-        assert!(message.contains(part), "{name}: {message}");
-        // As whoever waits for it is told.
-        release.kubectl.must(&[
-            "wait",
-            "--for=condition=Ready=false",
-            &format!("peer/{name}"),
-            namespace[0],
-            "--timeout=20s",
-        ]);
-        until("an event", || {
-            let about = format!("--field-selector=involvedObject.name={name}");
-            release.kubectl.must(&["get", "events", &about, namespace[0]]).contains(reason)
-        });
+        judged(&release, &bad, &peers(), reason, part);
+    }
+    let with = |name: &str, spec: Value| {
+        let mut bad = zone(name);
+        bad["spec"] = spec;
+        bad
+    };
+    let record = |value: &str| json!([{ "name": "www", "type": "A", "value": value }]);
+    let cases = [
+        (
+            with("address", json!({ "name": "a.example.net", "records": record("192.0.2.300") })),
+            "BadRecord",
+            "192.0.2.300",
+        ),
+        (with("peer", json!({ "name": "cluster-b.example.com" })), "NameTaken", "peer"),
+        (with("home", json!({ "name": SUFFIX })), "NameNotAllowed", "this cluster's own suffix"),
+        (with("text", json!({ "name": "t.example.net", "text": "www A x" })), "BadText", ""),
+    ];
+    for (bad, reason, part) in cases {
+        judged(&release, &bad, &zones(), reason, part);
     }
     release.kubectl.must(&["wait", "--for=condition=Ready", "peer/cluster-b", namespace[0], "--timeout=20s"]);
 }

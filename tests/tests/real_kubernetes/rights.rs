@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use strait_tests::{ApiServer as _, Collection, Program, patience, until};
 
 use super::release::Release;
-use super::{peer, peers};
+use super::{peer, peers, zone, zones};
 
 /// A fault that is named for so long is not one that goes by itself.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -160,6 +160,12 @@ impl Exercise<'_> {
             let ready = release.condition(&peers(), "cluster-c", "Ready");
             ready.is_some_and(|(condition, _)| condition == "True InForce")
         })?;
+        self.wait("conditions of zones are told", |_| {
+            let namespace = format!("--namespace={}", release.namespace);
+            release.kubectl.apply(&[zone("corp")], &[&namespace]).unwrap();
+            let ready = release.condition(&zones(), "corp", "Ready");
+            ready.is_some_and(|(condition, _)| condition == "True InForce")
+        })?;
         self.wait("events are told", |_| {
             let events = release.kubectl.must(&["get", "events", "-n", &release.namespace, "-o", "name"]);
             events.contains("cluster-c")
@@ -173,11 +179,8 @@ impl Exercise<'_> {
 
 /// Runs a gateway through everything, from nothing.
 fn exercise(release: &Release) -> Result<(), Failure> {
-    for (group, version, plural) in
-        [("strait.dev", "v1alpha1", "peers"), ("coordination.k8s.io", "v1", "leases"), ("", "v1", "events")]
-    {
-        let full = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{version}.{group}") };
-        release.kubectl.must(&["delete", &full, "--all", "-n", &release.namespace, "--wait=false"]);
+    for plural in ["peers.strait.dev", "zones.strait.dev", "leases.coordination.k8s.io", "events"] {
+        release.kubectl.must(&["delete", plural, "--all", "-n", &release.namespace, "--wait=false"]);
     }
     release.forget();
     let gateway = release.gateway();

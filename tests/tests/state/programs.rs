@@ -3,9 +3,12 @@
 use strait_tests::cluster::printed;
 use strait_tests::{ApiWeather, Cluster as Programs, ClusterPlan, Home, gatewayctl, until};
 
+use super::zones::agents_answer_the_zones_of_their_cluster;
 use super::*;
 
 over_each_api_server!(
+    agents_answer_the_zones_of_their_cluster,
+    an_api_server_that_hangs_is_said_to_and_whether_the_change_may_still_come,
     a_gateway_that_waits_for_its_peers_says_so_on_its_socket,
     a_copy_that_is_damaged_is_set_aside_and_the_log_says_where,
     the_metrics_tell_who_writes_and_whether_peers_are_followed_and_in_force,
@@ -60,11 +63,10 @@ fn a_copy_that_is_damaged_is_set_aside_and_the_log_says_where(start: StartApi) {
 }
 
 /// Within the time that gatewayctl waits: it is the gateway that says what is the matter, and not gatewayctl that it is silent.
-#[test]
-fn an_api_server_that_hangs_is_said_to_and_whether_the_change_may_still_come() {
-    let api = KubeApi::start();
+fn an_api_server_that_hangs_is_said_to_and_whether_the_change_may_still_come(start: StartApi) {
+    let api = start();
     api.serve(peers());
-    let a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).state_in(&api).start();
+    let a = ClusterPlan::new("cluster-a", Home::Zones(&["web.shop.svc A 10.1.0.1"])).state_in(&*api).start();
     api.apply(&peers(), NAMESPACE, "cluster-b", manifest(&record("cluster-b")));
     until("the peer", || is_listed(&a, 0, "cluster-b"));
     api.set(ApiWeather::Silent);
@@ -93,7 +95,9 @@ fn the_metrics_tell_who_writes_and_whether_peers_are_followed_and_in_force(start
     assert!(of_all(&mut a, "strait_lease_held").iter().sum::<f64>() < 1.5, "both of them");
     until("both to follow", || is_all(of_all(&mut a, &kind("synced")), 1.0));
     assert_eq!(of_all(&mut a, &kind("age_seconds")), [0.0, 0.0]);
-    api.apply(&peers(), NAMESPACE, "odd", json!({ "spec": { "suffix": 7 } }));
+    // Where our schema is in force it could not be put there.
+    let own = PeerRecord { suffix: "cluster-a.example.com".parse().unwrap(), ..record("odd") };
+    api.apply(&peers(), NAMESPACE, "odd", manifest(&own));
     until("both to tell what is not in force", || is_all(of_all(&mut a, &kind("not_in_force")), 1.0));
     api.delete(&peers(), NAMESPACE, "odd");
     until("both to forget it", || is_all(of_all(&mut a, &kind("not_in_force")), 0.0));

@@ -8,6 +8,14 @@ use strait_tests::{ApiWeather, Cluster as Programs, ClusterPlan, Home, Role, ask
 
 use super::*;
 
+over_each_api_server!(
+    async
+    replicas_agree_on_zones_and_a_change_makes_another_generation,
+    a_replica_that_starts_without_the_api_server_has_the_zones_of_its_copy,
+    without_the_definition_of_zones_peers_go_on_and_it_is_looked_for,
+    each_verb_that_zones_need_is_needed,
+);
+
 /// Zones need nobody to look at them.
 struct Nobody;
 
@@ -32,8 +40,8 @@ fn www(name: &str, address: &str) -> Value {
 }
 
 impl Cluster {
-    fn with_zones() -> Self {
-        let cluster = Self::new();
+    fn with_zones(start: StartApi) -> Self {
+        let cluster = Self::new(start);
         cluster.api.serve(zones());
         cluster
     }
@@ -81,7 +89,7 @@ async fn until_names(federation: &Federation, expected: &[&str]) {
 
 #[tokio::test]
 async fn conditions_and_events_say_what_has_become_of_a_zone() {
-    let cluster = Cluster::with_zones();
+    let cluster = Cluster::with_zones(strait_tests::api_server::ours);
     let store = cluster.replica("first").await;
     let federation = Federation::open(store.clone(), home()).await.unwrap();
     let herald = herald(&store);
@@ -140,9 +148,8 @@ async fn conditions_and_events_say_what_has_become_of_a_zone() {
     herald.stop().await;
 }
 
-#[tokio::test]
-async fn replicas_agree_on_zones_and_a_change_makes_another_generation() {
-    let cluster = Cluster::with_zones();
+async fn replicas_agree_on_zones_and_a_change_makes_another_generation(start: StartApi) {
+    let cluster = Cluster::with_zones(start);
     let one = async |name: &str| Federation::open(cluster.replica(name).await, home()).await.unwrap();
     let (first, second) = (one("first").await, one("second").await);
     first.add(record("cluster-b"), OnExisting::Refuse).await.unwrap();
@@ -167,9 +174,8 @@ async fn replicas_agree_on_zones_and_a_change_makes_another_generation() {
     }
 }
 
-#[tokio::test]
-async fn a_replica_that_starts_without_the_api_server_has_the_zones_of_its_copy() {
-    let cluster = Cluster::with_zones();
+async fn a_replica_that_starts_without_the_api_server_has_the_zones_of_its_copy(start: StartApi) {
+    let cluster = Cluster::with_zones(start);
     cluster.apply_zone("corp", www("corp.example.com", "192.0.2.1"));
     let store = cluster.replica("first").await;
     let federation = Federation::open(store.clone(), home()).await.unwrap();
@@ -190,9 +196,8 @@ async fn a_replica_that_starts_without_the_api_server_has_the_zones_of_its_copy(
     until_names(&federation, &[]).await;
 }
 
-#[tokio::test]
-async fn without_the_definition_of_zones_peers_go_on_and_it_is_looked_for() {
-    let cluster = Cluster::new();
+async fn without_the_definition_of_zones_peers_go_on_and_it_is_looked_for(start: StartApi) {
+    let cluster = Cluster::new(start);
     let times = ApiTimes { absent: Duration::from_millis(50), ..times() };
     let store = cluster.replica_with("first", times).await;
     let federation = Federation::open(store.clone(), home()).await.unwrap();
@@ -208,8 +213,7 @@ async fn without_the_definition_of_zones_peers_go_on_and_it_is_looked_for() {
     assert_eq!((federation.current().len(), store.state().zones_fault), (1, None));
 }
 
-#[tokio::test]
-async fn each_verb_that_zones_need_is_needed() {
+async fn each_verb_that_zones_need_is_needed(start: StartApi) {
     let all = [("list", "zones"), ("watch", "zones"), ("patch", "zones/status")];
     let others = [
         ("list", "peers"),
@@ -221,9 +225,9 @@ async fn each_verb_that_zones_need_is_needed() {
         ("patch", "peers/status"),
     ];
     for missing in all {
-        let cluster = Cluster::with_zones();
+        let cluster = Cluster::with_zones(start);
         let rights = all.into_iter().filter(|right| *right != missing).chain(others);
-        cluster.api.allow_only([("gateway", Role(rights.map(|(verb, what)| (verb, what.to_owned())).collect()))]);
+        cluster.api.allow_only(vec![("gateway", Role(rights.map(|(verb, what)| (verb, what.to_owned())).collect()))]);
         cluster.kubectl_apply("cluster-b", manifest(&record("cluster-b")));
         cluster.apply_zone("corp", www("corp.example.com", "192.0.2.1"));
         let store = cluster.replica("first").await;
@@ -269,15 +273,14 @@ fn has_zone(page: Option<(u16, String)>, zone: &str, records: usize) -> bool {
     page.is_some_and(|(_, page)| page.contains(&line))
 }
 
-#[test]
-fn agents_answer_the_zones_of_their_cluster() {
-    let api = KubeApi::start();
+pub(super) fn agents_answer_the_zones_of_their_cluster(start: StartApi) {
+    let api = start();
     api.serve(peers());
     api.serve(zones());
     // The agent's own file has a zone as well.
     let own = "zones: [{ name: own.example.com, records: [{ name: www, type: A, value: 198.51.100.1 }] }]";
     let home = Home::Zones(&["web.shop.svc A 10.1.0.1"]);
-    let mut a = ClusterPlan::new("cluster-a", home).state_in(&api).agent(own).start();
+    let mut a = ClusterPlan::new("cluster-a", home).state_in(&*api).agent(own).start();
     assert_eq!(said(&a, "www.corp.example.com"), ["REFUSED"], "nobody answers for it yet");
 
     api.apply(
