@@ -31,9 +31,11 @@ fn coredns_sends_the_names_of_peers_to_the_agent_and_goes_on_answering_others() 
     b.add_peer(&a, &a.endpoints("tls"));
     a.add_peer(&b, &b.endpoints("tls"));
     let dns = free_address();
-    let (agent, port) = (a.dns.to_string(), dns.port().to_string());
+    // The agents' own address, which the agent of this test does not have.
+    let (agent, port) = (format!("169.254.20.53:{}", a.dns.port()), dns.port().to_string());
     // Without a suffix: those of the gateway's peers.
     let block = a.ctl_ok(&["generate", "stub-domain", "--for", "coredns", "--agent", &agent, "--port", &port]);
+    let block = block.replace(&agent, &a.dns.to_string());
     assert!(block.contains(&format!("\ncluster-b.example.com:{port} {{\n")), "{block}");
     let Some(coredns) = coredns() else { return };
 
