@@ -77,10 +77,11 @@ pub struct Program {
     leash: Option<ChildStdin>,
 }
 
-/// Runs a command until standard input ends, kills it then, and removes the folder that is named first.
+/// Runs a command until standard input ends, kills it then, and removes the folder that is named first. Who does so outlives
+/// what ends a whole group of processes, such as Ctrl-C.
 const LEASH: &str = r#"folder=$1; shift; exec 3<&0
 "$@" 3<&- & child=$!
-{ cat <&3 >/dev/null; kill -9 $child; [ -z "$folder" ] || { sleep 0.1; rm -rf -- "$folder"; }; } 2>/dev/null &
+{ trap '' INT TERM HUP; cat <&3 >/dev/null; kill -9 $child; [ -z "$folder" ] || { sleep 0.1; rm -rf -- "$folder"; }; } 2>/dev/null &
 exec 3<&-; wait $child"#;
 
 impl Program {
