@@ -263,7 +263,9 @@ fn what_is_not_known_yet_is_not_denied(start: StartApi) {
     // One line, of whichever was asked for first, called as the API and the metrics call it.
     let line = b.gateway().program().wait_log(&["changes of the cluster do not come"]);
     assert!(
-        ["namespaces", "services", "endpointslices"].iter().any(|is| line.contains(&format!("resource=\"{is}\""))),
+        ["namespaces", "services", "endpointslices", "serviceexports", "serviceimports"]
+            .iter()
+            .any(|is| line.contains(&format!("resource=\"{is}\""))),
         "{line}"
     );
     let agent = b.authority().issue(&Leaf::of(&format!("spiffe://{B}/node-agent/node-1")));
