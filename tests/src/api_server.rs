@@ -1,6 +1,6 @@
 //! What tests want of an API server, be it ours ([`KubeApi`]) or a real one ([`RealApi`]).
 //!
-//! A test of what follows from objects takes a [`StartApi`] and runs over both, by [`over_each_api_server!`].
+//! A test of what follows from objects takes a [`StartApi`] and runs over both, by `over_each_api_server!`.
 //! Without `KUBEBUILDER_ASSETS` those over a real one are ignored, and the harness says so.
 
 use serde_json::{Value, json};
